@@ -1,0 +1,59 @@
+#include "rbee/hive/app.hpp"
+#include "rbee/hive/options.hpp"
+
+#include <fmt/format.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace {
+
+std::optional<std::string> environment(std::string_view name) {
+    const char* value = std::getenv(std::string(name).c_str());
+    if (value == nullptr || *value == '\0') {
+        return std::nullopt;
+    }
+    return std::string(value);
+}
+
+rbee::hive::Surroundings surroundings() {
+    rbee::hive::Surroundings out;
+    out.environment = environment;
+    for (char** variable = environ; *variable != nullptr; ++variable) {
+        out.environment_list.emplace_back(*variable);
+    }
+    std::error_code ignored;
+    out.program_path = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
+    char name[HOST_NAME_MAX + 1] = {};
+    if (::gethostname(name, sizeof name - 1) == 0) {
+        out.host_name = name;
+    }
+    out.stderr_is_terminal = ::isatty(STDERR_FILENO) == 1;
+    return out;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    auto command = rbee::hive::parse_command_line({argv + 1, argv + argc}, surroundings());
+    ::unsetenv("LLORCH_API_TOKEN"); // no child and no crash report shall show it
+    if (!command.settings) {
+        fmt::print(command.exit_code == 0 ? stdout : stderr, "{}", command.text);
+        return command.exit_code;
+    }
+    auto app = rbee::hive::HiveApp::create(std::move(*command.settings));
+    if (!app) {
+        fmt::print(stderr, "rbee-hive: {}\n", app.error().what);
+        return 1;
+    }
+    return (*app)->run();
+}

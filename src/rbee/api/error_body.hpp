@@ -1,0 +1,43 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <boost/json/object.hpp>
+
+#include "rbee/base/result.hpp"
+#include "rbee/http/message.hpp"
+
+namespace rbee::api {
+
+/// HTTP status of an error, by its kind and, where narrower, its wire code (behaviour.md 2.3).
+[[nodiscard]] int status_of(const Error& error);
+
+/// UPPER_SNAKE code of an error: its own, or the default of its kind.
+[[nodiscard]] std::string wire_code_of(const Error& error);
+
+/// The one JSON shape of every error, which is also a valid OpenAI error object:
+/// {"error":{"message","type","code","param","details"?,"correlation_id","retriable"}}.
+[[nodiscard]] boost::json::object
+error_object(const Error& error, std::string_view correlation_id, const boost::json::object& details = {});
+
+/// A whole response with that body, the right status, and WWW-Authenticate or Retry-After where due.
+[[nodiscard]] http::Response
+error_response(const Error& error, std::string_view correlation_id, const boost::json::object& details = {});
+
+/// Dialects that show an error inside a started stream in different ways.
+enum class StreamDialect { openai, responses, anthropic, rbee };
+
+/// The stream dialect of a request path.
+[[nodiscard]] StreamDialect stream_dialect_of(std::string_view path);
+
+/// The server-sent event that ends a stream which cannot be finished. Never followed by [DONE] in
+/// the OpenAI dialect; rbee's own dialect ends with its error event and [DONE] (behaviour.md 5.5).
+[[nodiscard]] std::string
+error_frame(StreamDialect dialect, const Error& error, std::string_view correlation_id);
+
+/// Reads an error answer of another program of ours back into an Error, so that it can be passed on.
+/// A body in another shape gives an Error made from the status alone.
+[[nodiscard]] Error error_from_response(int status, std::string_view body);
+
+} // namespace rbee::api

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "rbee/base/result.hpp"
+
+namespace rbee::api {
+
+/// What a gateway needs to know of an inference body.
+struct RouteFields {
+    std::string model;  ///< Empty when absent.
+    std::string job_id; ///< Of rbee's own dialect; empty when absent.
+    bool stream = false;
+};
+
+/// Finds `model`, `job_id` and `stream` without building a document: prompts are skipped, not parsed. The text
+/// of `body` is not changed; its capacity may grow, because the scanner needs room behind the text.
+/// Fails with Errc::invalid_argument when the body is not an object or a field has the wrong type.
+[[nodiscard]] Result<RouteFields> route_fields(std::string& body);
+
+} // namespace rbee::api

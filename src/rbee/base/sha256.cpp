@@ -1,0 +1,45 @@
+#include "rbee/base/sha256.hpp"
+
+#include <memory>
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+
+#include "rbee/base/assert.hpp"
+
+namespace rbee {
+namespace {
+
+struct DigestContext {
+    std::unique_ptr<EVP_MD, decltype(&EVP_MD_free)> algorithm{
+        EVP_MD_fetch(nullptr, "SHA256", nullptr), EVP_MD_free
+    };
+    std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context{
+        EVP_MD_CTX_new(), EVP_MD_CTX_free
+    };
+};
+
+} // namespace
+
+Sha256 sha256(std::string_view data) {
+    // Fetching the algorithm costs more than hashing a token: keep both per thread.
+    thread_local DigestContext digest;
+    Sha256 out{};
+    unsigned int size = 0;
+    RBEE_ASSERT(EVP_DigestInit_ex2(digest.context.get(), digest.algorithm.get(), nullptr) == 1);
+    RBEE_ASSERT(EVP_DigestUpdate(digest.context.get(), data.data(), data.size()) == 1);
+    RBEE_ASSERT(EVP_DigestFinal_ex(digest.context.get(), out.data(), &size) == 1);
+    RBEE_ASSERT(size == out.size());
+    return out;
+}
+
+std::string to_hex(const Sha256& digest) {
+    std::string out;
+    out.reserve(digest.size() * 2);
+    for (const std::uint8_t byte : digest) {
+        fmt::format_to(std::back_inserter(out), "{:02x}", byte);
+    }
+    return out;
+}
+
+} // namespace rbee

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "rbee/cli/context.hpp"
+#include "rbee/cli/options.hpp"
+
+#include <functional>
+#include <iosfwd>
+#include <memory>
+
+namespace rbee::cli {
+
+/// Each makes one command; the context must outlive it.
+[[nodiscard]] std::unique_ptr<Command> make_up(Context& context, UpOptions options);
+[[nodiscard]] std::unique_ptr<Command> make_down(Context& context, DownOptions options);
+[[nodiscard]] std::unique_ptr<Command> make_status(Context& context);
+[[nodiscard]] std::unique_ptr<Command>
+make_infer(Context& context, InferOptions options, std::istream& input);
+[[nodiscard]] std::unique_ptr<Command> make_models_list(Context& context);
+[[nodiscard]] std::unique_ptr<Command>
+make_workers_list(Context& context, WorkersListOptions options);
+[[nodiscard]] std::unique_ptr<Command>
+make_workers_spawn(Context& context, WorkersSpawnOptions options);
+[[nodiscard]] std::unique_ptr<Command>
+make_workers_stop(Context& context, WorkersStopOptions options);
+[[nodiscard]] std::unique_ptr<Command>
+make_workers_logs(Context& context, WorkersLogsOptions options);
+[[nodiscard]] std::unique_ptr<Command> make_hives_list(Context& context);
+[[nodiscard]] std::unique_ptr<Command> make_hives_add(Context& context, HivesAddOptions options);
+[[nodiscard]] std::unique_ptr<Command>
+make_hives_remove(Context& context, HivesRemoveOptions options);
+[[nodiscard]] std::unique_ptr<Command> make_version(Context& context);
+
+} // namespace rbee::cli

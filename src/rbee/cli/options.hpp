@@ -1,0 +1,146 @@
+#pragma once
+
+#include "rbee/base/result.hpp"
+#include "rbee/cli/command_tree.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace rbee::cli {
+
+/// Flags of every command.
+struct GlobalOptions {
+    std::string queen;      ///< Empty: see Settings.
+    std::string token_file; ///< Empty: see Settings.
+    bool json = false;
+    bool no_color = false;
+    bool quiet = false;
+};
+
+struct UpOptions {
+    std::optional<std::uint16_t> port;
+    std::string host;
+    std::string models_dir;
+    bool foreground = false;
+    std::uint32_t timeout_s = 30;
+};
+
+struct DownOptions {
+    std::uint32_t timeout_s = 35;
+};
+
+struct StatusOptions {};
+
+/// Sampling, shared by `infer` and `chat`. What is absent is left to the server.
+struct SamplingOptions {
+    std::optional<std::uint32_t> max_tokens;
+    std::optional<double> temperature;
+    std::optional<std::uint64_t> seed;
+    std::optional<double> top_p;
+    std::optional<std::uint32_t> top_k;
+    std::vector<std::string> stop;
+};
+
+struct InferOptions {
+    std::string prompt;
+    bool prompt_given = false;
+    std::string model;
+    std::string node;
+    std::string backend;
+    std::optional<std::uint32_t> device;
+    std::string system;
+    SamplingOptions sampling;
+    std::optional<double> timeout_s;
+    std::uint32_t stall_s = 60;
+    bool raw = false;
+    bool chat = false; ///< The default, spelled out.
+};
+
+struct ChatOptions {
+    std::string model;
+    std::string system;
+    SamplingOptions sampling;
+    std::uint32_t stall_s = 60;
+};
+
+struct ModelsListOptions {};
+
+struct WorkersListOptions {
+    std::string node;
+    bool health = false; ///< `workers health`: only what matters for health.
+};
+
+struct WorkersSpawnOptions {
+    std::string model;
+    std::string backend = "cpu";
+    std::optional<std::uint32_t> device;
+    std::optional<std::uint32_t> slots;
+    std::string node;
+    bool no_wait = false;
+};
+
+struct WorkersStopOptions {
+    std::string id;
+};
+
+struct WorkersLogsOptions {
+    std::string id;
+    std::uint32_t tail = 100;
+    bool follow = false;
+};
+
+struct HivesListOptions {};
+
+struct HivesAddOptions {
+    std::string name;
+    std::string url;
+};
+
+struct HivesRemoveOptions {
+    std::string name;
+};
+
+struct VersionOptions {};
+
+struct CompletionOptions {
+    std::string shell;
+};
+
+/// One parsed command line.
+struct Invocation {
+    GlobalOptions global;
+    std::variant<
+        UpOptions,
+        DownOptions,
+        StatusOptions,
+        InferOptions,
+        ChatOptions,
+        ModelsListOptions,
+        WorkersListOptions,
+        WorkersSpawnOptions,
+        WorkersStopOptions,
+        WorkersLogsOptions,
+        HivesListOptions,
+        HivesAddOptions,
+        HivesRemoveOptions,
+        VersionOptions,
+        CompletionOptions>
+        command;
+};
+
+/// Text that the command line itself asked for: --help, --version.
+struct Notice {
+    std::string text;
+};
+
+/// Reads the arguments behind the program's name. Fails with Errc::invalid_argument and a sentence
+/// that names the argument.
+[[nodiscard]] Result<std::variant<Invocation, Notice>> parse(std::vector<std::string> arguments);
+
+/// All commands and options as data; what completion scripts are made from.
+[[nodiscard]] CommandTree command_tree();
+
+} // namespace rbee::cli

@@ -1,0 +1,101 @@
+#include "rbee/domain/model_ref.hpp"
+
+#include <string>
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include "rbee/domain/validate.hpp"
+#include "rbee/domain/worker_state.hpp"
+
+namespace rbee::domain {
+namespace {
+
+TEST(ModelRef, AcceptsTheThreeForms) {
+    const auto file = parse_model_ref("file:///models/tiny-1.gguf");
+    ASSERT_TRUE(file.has_value());
+    EXPECT_EQ(file->provider, ModelRef::Provider::file);
+    EXPECT_EQ(file->reference, "/models/tiny-1.gguf");
+    EXPECT_EQ(file->to_string(), "file:/models/tiny-1.gguf");
+    EXPECT_EQ(file->model_name(), "tiny-1");
+    EXPECT_EQ(parse_model_ref("hf:org/repo@main")->model_name(), "repo");
+    EXPECT_EQ(parse_model_ref("rbee-demo")->model_name(), "rbee-demo");
+    EXPECT_EQ(parse_model_ref("family/name")->provider, ModelRef::Provider::name);
+}
+
+struct Bad {
+    std::string text;
+    std::string says;
+};
+
+class BadModelRef : public testing::TestWithParam<Bad> {};
+
+TEST_P(BadModelRef, IsRefusedWithItsReasonAndWithoutTheInput) {
+    const auto parsed = parse_model_ref(GetParam().text);
+    ASSERT_FALSE(parsed.has_value());
+    EXPECT_EQ(parsed.error().wire_code, "INVALID_MODEL_REF");
+    EXPECT_TRUE(parsed.error().what.contains(GetParam().says)) << parsed.error().what;
+    EXPECT_FALSE(parsed.error().what.contains("PAYLOAD"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    ModelRef,
+    BadModelRef,
+    testing::Values(
+        Bad{"", "empty"},
+        Bad{std::string(513, 'a'), "512"},
+        Bad{"hf:PAYLOAD\nb", "newline"},
+        Bad{"hf:a\x1b[31mPAYLOAD", "ANSI"},
+        Bad{std::string("hf:a\0PAYLOAD", 12), "null bytes"},
+        Bad{"hf:org/r\xc3\xa9PAYLOAD", "non-ASCII"},
+        Bad{"hf:<script>PAYLOAD", "HTML"},
+        Bad{"hf:a/b;PAYLOAD", "shell"},
+        Bad{"hf:PAYLOAD'; DROP TABLE", "special characters"},
+        Bad{"file:/a/../PAYLOAD", "path traversal"},
+        Bad{"../PAYLOAD", "path traversal"},
+        Bad{"file:relative/PAYLOAD", "absolute"},
+        Bad{"/PAYLOAD", "file:/path"},
+        Bad{"hf:PAYLOAD", "org/repo"},
+        Bad{"s3:PAYLOAD", "scheme"}
+    )
+);
+
+RC_GTEST_PROP(ModelRef, CanonicalTextParsesToTheSameValue, (const std::string& text)) {
+    const auto parsed = parse_model_ref(text);
+    if (parsed) {
+        const auto again = parse_model_ref(parsed->to_string());
+        RC_ASSERT(again.has_value());
+        RC_ASSERT(*again == *parsed);
+    }
+}
+
+TEST(Validate, WorkerIds) {
+    EXPECT_TRUE(check_worker_id("worker-1a").has_value());
+    EXPECT_TRUE(check_worker_id("a;b").error().what.contains("shell metacharacters"));
+    EXPECT_TRUE(check_worker_id("a`b").error().what.contains("backticks"));
+    EXPECT_TRUE(check_worker_id("a|b").error().what.contains("pipe"));
+    EXPECT_TRUE(check_worker_id("a_b").error().what.contains("alphanumeric and dash"));
+    EXPECT_TRUE(check_worker_id(std::string(65, 'a')).error().what.contains("64"));
+    EXPECT_FALSE(check_worker_id("").has_value());
+}
+
+TEST(Validate, NodeNamesAndBackends) {
+    EXPECT_TRUE(check_node_name("gpu-1.lan").has_value());
+    EXPECT_FALSE(check_node_name("a@b").has_value());
+    EXPECT_FALSE(check_node_name("-a").has_value());
+    EXPECT_TRUE(check_backend("cpu").has_value());
+    EXPECT_TRUE(check_backend("rocm").error().what.contains("[cpu, cuda, metal]"));
+}
+
+TEST(WorkerState, NamesComeBack) {
+    for (const WorkerState state :
+         {WorkerState::loading, WorkerState::idle, WorkerState::busy, WorkerState::draining,
+          WorkerState::unhealthy, WorkerState::stopped, WorkerState::crashed, WorkerState::failed}) {
+        EXPECT_EQ(parse_worker_state(to_string(state)), state);
+        EXPECT_TRUE(!routable(state) || alive(state));
+    }
+    EXPECT_EQ(parse_worker_state("asleep"), std::nullopt);
+}
+
+} // namespace
+} // namespace rbee::domain

@@ -1,0 +1,221 @@
+#include "rbee/hive/app.hpp"
+
+#include "rbee/runtime/signals.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <utility>
+
+namespace rbee::hive {
+
+namespace asio = boost::asio;
+
+namespace {
+
+Result<process::Listener> bind(const http::Endpoint& where) {
+    auto listener = process::listen_tcp(where.host, where.port);
+    if (!listener) {
+        const bool taken = listener.error().code == Errc::conflict;
+        return std::unexpected(Error{
+            listener.error().code,
+            fmt::format(
+                "cannot listen on {}: {}",
+                where.authority(),
+                taken ? "address in use" : listener.error().what
+            ),
+            {}
+        });
+    }
+    return listener;
+}
+
+/// The directory whose disk is measured: the first that holds models.
+std::string disk_of(const Settings& settings) {
+    return settings.model_dirs.empty() ? "/" : settings.model_dirs.front();
+}
+
+} // namespace
+
+Result<std::unique_ptr<HiveApp>> HiveApp::create(Settings settings) {
+    telemetry::Logger::Options options;
+    options.component = "rbee-hive";
+    options.format = settings.log_format;
+    options.level = settings.log_level;
+    auto log = telemetry::Logger::open(std::move(options));
+    if (!log) {
+        return error_of(log);
+    }
+    auto listener = bind(settings.listen);
+    if (!listener) {
+        return error_of(listener);
+    }
+    settings.listen.port = listener->port;
+    return std::unique_ptr<HiveApp>(
+        new HiveApp(std::move(settings), std::move(*log), std::move(*listener))
+    );
+}
+
+HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener listener)
+    : settings_(std::move(settings)), log_(std::move(log)), listener_(std::move(listener)),
+      models_(settings_.model_dirs), machine_(
+                                         timers_.clock(),
+                                         pool_,
+                                         {.disk_of = disk_of(settings_),
+                                          .worker_backends = settings_.worker.backends,
+                                          .environment = settings_.worker.environment}
+                                     ),
+      view_({timers_.clock(), registry_, models_, machine_, pool_}),
+      supervisor_({timers_, log_, hive_metrics_, registry_, launcher_, client_, settings_}),
+      spawner_({settings_, models_, machine_, supervisor_, hive_metrics_, pool_}),
+      relay_({timers_, log_, hive_metrics_, registry_, supervisor_, client_}),
+      routes_(
+          {timers_,
+           settings_,
+           registry_,
+           supervisor_,
+           spawner_,
+           view_,
+           pool_,
+           [this](std::string reason) { begin_stop(std::move(reason)); }}
+      ),
+      monitor_({timers_, log_, hive_metrics_, registry_, supervisor_, machine_, pool_, settings_}),
+      tasks_(
+          loop_.get_executor(),
+          [this](std::string_view name, const std::exception_ptr& failure) {
+              try {
+                  std::rethrow_exception(failure);
+              } catch (const std::exception& error) {
+                  log_.error(
+                      "task_failed", "a task failed", {{"task", name}, {"cause", error.what()}}
+                  );
+              }
+          }
+      ) {
+    if (settings_.token.empty()) {
+        log_.warn("auth_disabled", "no token: dev mode, every local client is allowed");
+    } else {
+        authenticator_.accept(settings_.token);
+    }
+    const std::string url = settings_.public_url.empty() ? own_url() : settings_.public_url;
+    view_.set_identity({settings_.node_name, url});
+    supervisor_.set_hive_url(own_url());
+    build_routes();
+    if (settings_.queen) {
+        queen_.emplace(
+            QueenLink::Dependencies{timers_, log_, hive_metrics_, view_, settings_.intervals},
+            api::ApiClient(client_, *settings_.queen, settings_.token.clone())
+        );
+    }
+    registry_.on_change([this] {
+        hive_metrics_.refresh(registry_.list(), machine_.last().resources);
+        if (queen_) {
+            queen_->changed();
+        }
+    });
+}
+
+void HiveApp::build_routes() {
+    routes_.add_routes(gate_.router());
+    relay_.add_routes(gate_.router());
+    gate_.attach(server_);
+}
+
+std::string HiveApp::own_url() const {
+    http::Endpoint reached = settings_.listen;
+    if (reached.host == "0.0.0.0" || reached.host.empty()) {
+        reached.host = "127.0.0.1";
+    } else if (reached.host == "::") {
+        reached.host = "::1";
+    }
+    return reached.to_string();
+}
+
+int HiveApp::run() {
+    asio::co_spawn(loop_, main(), [](const std::exception_ptr& failure) {
+        if (failure) {
+            std::rethrow_exception(failure); // a defect: ends the process
+        }
+    });
+    loop_.run();
+    log_.info("stopped", "stopped", {{"cause", stop_reason_.value_or("")}});
+    log_.flush();
+    return 0;
+}
+
+asio::awaitable<void> HiveApp::main() {
+    const auto serving = server_.serve(std::move(listener_.fd));
+    if (!serving) {
+        begin_stop(serving.error().what);
+    } else {
+        tasks_.start(watch_signals(), "signals");
+        if (settings_.lifeline.valid()) {
+            lifeline_ =
+                process::watch_lifeline(loop_.get_executor(), settings_.lifeline.release(), [this] {
+                    begin_stop("the queen has gone");
+                });
+        }
+        monitor_.start();
+        if (queen_) {
+            tasks_.start(queen_->run(), "queen_link");
+        }
+        fmt::print("rbee-hive ready {}\n", own_url());
+        std::fflush(stdout);
+        log_.info(
+            "server_start",
+            "serving",
+            {{"url", own_url()},
+             {"node", settings_.node_name},
+             {"worker_binary", settings_.worker.binary}}
+        );
+    }
+    while (!stop_reason_) {
+        co_await stopping_.wait();
+    }
+    co_await shut_down();
+}
+
+void HiveApp::begin_stop(std::string reason) {
+    if (stop_reason_) {
+        return;
+    }
+    log_.info("server_shutdown", "stopping", {{"cause", reason}});
+    stop_reason_ = std::move(reason);
+    stopping_.notify_all();
+}
+
+asio::awaitable<void> HiveApp::watch_signals() {
+    while (true) {
+        const int signal = co_await runtime::wait_signal({SIGTERM, SIGINT});
+        if (stop_reason_) {
+            log_.warn("shutdown_hurried", "a second signal: stopping at once");
+            supervisor_.hurry();
+        } else {
+            begin_stop(signal == SIGINT ? "SIGINT" : "SIGTERM");
+        }
+    }
+}
+
+asio::awaitable<void> HiveApp::shut_down() {
+    routes_.stop();
+    server_.drain();
+    co_await supervisor_.stop_all("the hive is stopping");
+    if (queen_) {
+        const auto told = co_await queen_->send();
+        (void)told; // the queen notices by the missing reports too
+    }
+    lifeline_.reset();
+    co_await server_.stop();
+    co_await relay_.stop();
+    co_await monitor_.stop();
+    co_await supervisor_.join();
+    co_await tasks_.stop();
+    client_.close_idle();
+    reaper_.stop();
+}
+
+} // namespace rbee::hive

@@ -1,0 +1,92 @@
+#pragma once
+
+#include "rbee/api/gate.hpp"
+#include "rbee/auth/bearer.hpp"
+#include "rbee/base/result.hpp"
+#include "rbee/hive/health_monitor.hpp"
+#include "rbee/hive/hive_metrics.hpp"
+#include "rbee/hive/hive_routes.hpp"
+#include "rbee/hive/hive_view.hpp"
+#include "rbee/hive/inference_relay.hpp"
+#include "rbee/hive/launcher.hpp"
+#include "rbee/hive/machine.hpp"
+#include "rbee/hive/model_directory.hpp"
+#include "rbee/hive/queen_link.hpp"
+#include "rbee/hive/settings.hpp"
+#include "rbee/hive/spawn_service.hpp"
+#include "rbee/hive/supervisor.hpp"
+#include "rbee/hive/worker_registry.hpp"
+#include "rbee/http/client.hpp"
+#include "rbee/http/reaper.hpp"
+#include "rbee/http/server.hpp"
+#include "rbee/process/lifeline.hpp"
+#include "rbee/process/listener.hpp"
+#include "rbee/runtime/blocking.hpp"
+#include "rbee/runtime/task_group.hpp"
+#include "rbee/runtime/timers.hpp"
+#include "rbee/telemetry/log.hpp"
+#include "rbee/telemetry/metrics.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace rbee::hive {
+
+/// The program rbee-hive: its parts in the order in which they are built, and its life from bind
+/// to exit. One for each process, used from the main thread.
+class HiveApp {
+public:
+    /// Binds; the socket listens when this returns. Fails with one readable line.
+    [[nodiscard]] static Result<std::unique_ptr<HiveApp>> create(Settings settings);
+
+    HiveApp(const HiveApp&) = delete;
+    HiveApp& operator=(const HiveApp&) = delete;
+
+    /// Serves until told to stop, then stops every worker; returns the exit code.
+    [[nodiscard]] int run();
+
+private:
+    HiveApp(Settings settings, telemetry::Logger log, process::Listener listener);
+
+    void build_routes();
+    void begin_stop(std::string reason);
+    [[nodiscard]] std::string own_url() const;
+    [[nodiscard]] boost::asio::awaitable<void> main();
+    [[nodiscard]] boost::asio::awaitable<void> watch_signals();
+    [[nodiscard]] boost::asio::awaitable<void> shut_down();
+
+    Settings settings_;
+    telemetry::Logger log_;
+    process::Listener listener_;
+    boost::asio::io_context loop_{1};
+    runtime::SystemTimers timers_{loop_.get_executor()};
+    runtime::BlockingPool pool_{2, "hive-files"};
+    telemetry::Metrics metrics_;
+    HiveMetrics hive_metrics_{metrics_};
+    auth::Authenticator authenticator_;
+    api::Gate gate_{authenticator_, log_, metrics_, "rbee_hive"};
+    http::Reaper reaper_{loop_.get_executor()};
+    http::Client client_{loop_.get_executor(), reaper_};
+    WorkerRegistry registry_{timers_.clock()};
+    ModelDirectory models_;
+    Machine machine_;
+    HiveView view_;
+    ChildLauncher launcher_{loop_.get_executor()};
+    Supervisor supervisor_;
+    SpawnService spawner_;
+    InferenceRelay relay_;
+    HiveRoutes routes_;
+    HealthMonitor monitor_;
+    std::optional<QueenLink> queen_;
+    std::unique_ptr<process::LifelineWatch> lifeline_;
+    http::Server server_{loop_.get_executor(), reaper_, http::ServerOptions{}};
+    runtime::Notifier stopping_{timers_};
+    std::optional<std::string> stop_reason_;
+    runtime::TaskGroup tasks_; ///< Last: its tasks use everything above.
+};
+
+} // namespace rbee::hive

@@ -1,0 +1,292 @@
+#include "rbee/hive/inference_relay.hpp"
+
+#include "rbee/api/error_body.hpp"
+#include "rbee/api/gate.hpp"
+#include "rbee/base/text.hpp"
+#include "rbee/hive/worker_choice.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <exception>
+#include <utility>
+#include <vector>
+
+namespace rbee::hive {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::array inference_paths = {
+    "/v1/inference",
+    "/infer",
+    "/execute",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/tokenize",
+    "/v1/messages/count_tokens",
+    "/v1/embeddings",
+    "/v1/rerank",
+    "/detokenize",
+    "/apply-template",
+    "/infill",
+};
+
+/// The longest that a worker may think before its head, and between two bytes: the longest deadline
+/// that a request can have. A dead worker is noticed at once, by its connection.
+constexpr Duration worker_limit = std::chrono::minutes(30);
+/// How long the cause of a broken connection is waited for.
+constexpr Duration cause_limit = std::chrono::milliseconds(200);
+
+/// Fields of a request that are the worker's business too.
+http::Headers forwarded(const http::Headers& from, std::string_view correlation_id) {
+    static constexpr std::array<std::string_view, 8> ours = {
+        "Authorization",
+        "Host",
+        "Content-Length",
+        "Content-Type",
+        "X-Rbee-Worker",
+        "Expect",
+        "X-Request-Id",
+        "X-Correlation-Id",
+    };
+    http::Headers out;
+    for (const auto& [name, value] : from) {
+        const auto same = [&name](std::string_view other) { return iequals(name, other); };
+        if (!http::is_hop_by_hop(name) && std::ranges::none_of(ours, same)) {
+            out.add(name, value);
+        }
+    }
+    out.add("X-Correlation-Id", std::string(correlation_id));
+    return out;
+}
+
+Error cancelled_error(const Error& error) {
+    return {Errc::cancelled, fmt::format("the request was cancelled: {}", error.what), "CANCELLED"};
+}
+
+} // namespace
+
+/// Makes a running request findable by its ids.
+class InferenceRelay::Known {
+public:
+    Known(InferenceRelay& relay, std::vector<std::string> ids, CancelSource& cancel)
+        : relay_(relay) {
+        for (std::string& id : ids) {
+            entries_.push_back(relay_.running_.emplace(std::move(id), &cancel));
+        }
+    }
+    Known(const Known&) = delete;
+    Known& operator=(const Known&) = delete;
+    ~Known() {
+        for (const auto& entry : entries_) {
+            relay_.running_.erase(entry);
+        }
+    }
+
+private:
+    InferenceRelay& relay_;
+    std::vector<decltype(InferenceRelay::running_)::iterator> entries_;
+};
+
+InferenceRelay::InferenceRelay(Dependencies dependencies)
+    : with_(dependencies),
+      tasks_(
+          dependencies.timers.executor(),
+          [this](std::string_view, const std::exception_ptr& failure) {
+              try {
+                  std::rethrow_exception(failure);
+              } catch (const std::exception& error) {
+                  with_.log.error(
+                      "task_failed", "a cancel could not be sent", {{"cause", error.what()}}
+                  );
+              }
+          }
+      ) {}
+
+void InferenceRelay::add_routes(http::Router& router) {
+    for (const char* path : inference_paths) {
+        router.add("POST", path, [this](http::Exchange& exchange) { return handle(exchange); });
+    }
+    router.add("DELETE", "/v1/inference/{id}", [this](http::Exchange& exchange) {
+        return handle_cancel(exchange);
+    });
+}
+
+asio::awaitable<void> InferenceRelay::handle(http::Exchange& exchange) {
+    const TimePoint begun = with_.timers.clock().now();
+    with_.metrics.relay_began();
+    Job job;
+    std::exception_ptr failure;
+    try {
+        co_await serve(exchange, job);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    const std::chrono::duration<double> took = with_.timers.clock().now() - begun;
+    with_.metrics.relay_ended(job.end, exchange.bytes_sent(), took.count());
+    const auto reason = exchange.cancel().reason();
+    if (reason && !job.worker_url.empty()) {
+        // The closed connection says it already; the cancel also reaches a worker that does not
+        // look.
+        tasks_.start(send_cancel(job.worker_url, exchange.correlation_id()), "send_cancel");
+    }
+    if (failure) {
+        std::rethrow_exception(failure);
+    }
+}
+
+asio::awaitable<void> InferenceRelay::serve(http::Exchange& exchange, Job& job) {
+    auto body = co_await exchange.read_body(api::inference_body_bytes_max);
+    if (!body) {
+        co_await api::respond_error(exchange, body.error());
+        co_return;
+    }
+    const auto fields = api::route_fields(*body);
+    if (!fields) {
+        co_await api::respond_error(exchange, fields.error());
+        co_return;
+    }
+    const WorkerQuery query{
+        std::string(exchange.head().headers.find("X-Rbee-Worker").value_or("")), fields->model
+    };
+    const auto chosen = choose_worker(with_.registry.list(), query);
+    if (!chosen) {
+        co_await api::respond_error(exchange, chosen.error());
+        co_return;
+    }
+    const auto lease = with_.registry.take(*chosen, needs_slot(exchange.head().path));
+    const WorkerRegistry::Entry* entry = with_.registry.find(*chosen);
+    if (!lease || entry == nullptr) {
+        boost::json::object details;
+        if (entry != nullptr) {
+            details["slots_total"] = entry->info.slots_total;
+            details["slots_busy"] = entry->in_flight;
+        }
+        const Error error =
+            lease ? Error{Errc::internal, "the worker vanished", {}} : lease.error();
+        auto response = api::error_response(error, exchange.correlation_id(), details);
+        const auto sent = co_await exchange.respond(std::move(response));
+        (void)sent; // the client may have gone; there is nobody else to tell
+        co_return;
+    }
+    job.worker_id = entry->info.id;
+    job.worker_url = entry->info.url;
+    std::vector<std::string> ids{exchange.correlation_id()};
+    if (!fields->job_id.empty()) {
+        ids.push_back(fields->job_id);
+    }
+    const Known known(*this, std::move(ids), exchange.cancel());
+    co_await forward(exchange, job, std::move(*body));
+}
+
+asio::awaitable<void>
+InferenceRelay::forward(http::Exchange& exchange, Job& job, std::string body) {
+    const http::RequestHead& head = exchange.head();
+    http::ClientRequest request;
+    request.method = head.method;
+    request.target = head.target;
+    request.headers = forwarded(head.headers, exchange.correlation_id());
+    request.body = std::move(body);
+    request.content_type =
+        std::string(head.headers.find("Content-Type").value_or("application/json"));
+    http::CallOptions options;
+    options.head_limit = worker_limit;
+    options.body_limit = worker_limit;
+    options.cancel = &exchange.cancel();
+    with_.log.with_correlation(exchange.correlation_id())
+        .info(
+            "inference_dispatched",
+            "Dispatching to worker",
+            {{"worker_id", job.worker_id}, {"path", head.path}}
+        );
+    api::ApiClient client = with_.supervisor.client_for(job.worker_url);
+    auto upstream = co_await client.open(std::move(request), options);
+    if (!upstream) {
+        job.end = exchange.cancel().cancelled() ? RelayEnd::client_gone : RelayEnd::upstream_failed;
+        co_await refuse_unsent(exchange, job, upstream.error());
+        co_return;
+    }
+    http::ErrorFrame frame = [this, &exchange, &job](Error error) {
+        return frame_for(
+            exchange.head().path, exchange.correlation_id(), job.worker_id, std::move(error)
+        );
+    };
+    http::Headers extra;
+    extra.set("X-Rbee-Worker", job.worker_id);
+    const http::RelayOutcome outcome =
+        co_await http::relay_explained(**upstream, exchange, std::move(frame), std::move(extra));
+    using Kind = http::RelayOutcome::Kind;
+    job.end = outcome.kind == Kind::complete ? RelayEnd::complete
+              : outcome.kind == Kind::upstream_failed && !exchange.cancel().cancelled()
+                  ? RelayEnd::upstream_failed
+                  : RelayEnd::client_gone;
+}
+
+asio::awaitable<void>
+InferenceRelay::refuse_unsent(http::Exchange& exchange, const Job& job, Error error) {
+    const Error told = co_await explain(job.worker_id, std::move(error));
+    co_await api::respond_error(exchange, told);
+}
+
+asio::awaitable<Error> InferenceRelay::explain(std::string worker_id, Error error) {
+    if (error.code == Errc::cancelled) {
+        co_return cancelled_error(error);
+    }
+    const auto died = co_await with_.supervisor.explain_death(worker_id, cause_limit);
+    Error told = std::move(error);
+    told.wire_code = "WORKER_FAILED";
+    told.what = died ? fmt::format("worker {} died: {}", worker_id, *died)
+                     : fmt::format("worker {} failed: {}", worker_id, told.what);
+    if (told.code != Errc::unavailable && told.code != Errc::timeout) {
+        told.code = Errc::io;
+    }
+    with_.log.warn(
+        "worker_failed_request",
+        "a worker broke off a request",
+        {{"worker_id", worker_id}, {"cause", told.what}}
+    );
+    co_return told;
+}
+
+asio::awaitable<std::string> InferenceRelay::frame_for(
+    std::string path, std::string correlation_id, std::string worker_id, Error error
+) {
+    const Error told = co_await explain(std::move(worker_id), std::move(error));
+    co_return api::error_frame(api::stream_dialect_of(path), told, correlation_id);
+}
+
+asio::awaitable<void> InferenceRelay::send_cancel(std::string worker_url, std::string request_id) {
+    api::ApiClient client = with_.supervisor.client_for(worker_url);
+    http::CallOptions options;
+    options.head_limit = std::chrono::seconds(5);
+    options.body_limit = std::chrono::seconds(5);
+    api::ApiClient::Request request{.method = "DELETE", .target = "/v1/inference/" + request_id};
+    request.correlation_id = request_id;
+    const auto answer = co_await client.call(std::move(request), options);
+    if (!answer) {
+        with_.log.debug(
+            "cancel_unanswered", "a cancel was not answered", {{"cause", answer.error().what}}
+        );
+    }
+}
+
+asio::awaitable<void> InferenceRelay::handle_cancel(http::Exchange& exchange) {
+    const auto [first, last] = running_.equal_range(exchange.path_parameters.at(0));
+    std::vector<CancelSource*> sources;
+    for (auto at = first; at != last; ++at) {
+        sources.push_back(at->second);
+    }
+    for (CancelSource* source : sources) {
+        source->cancel(CancelReason::requested);
+    }
+    const auto sent = co_await exchange.respond({.status = 204});
+    (void)sent; // cancelled all the same
+}
+
+} // namespace rbee::hive

@@ -1,0 +1,71 @@
+#pragma once
+
+#include "rbee/api/route_fields.hpp"
+#include "rbee/base/cancel.hpp"
+#include "rbee/hive/hive_metrics.hpp"
+#include "rbee/hive/supervisor.hpp"
+#include "rbee/hive/worker_registry.hpp"
+#include "rbee/http/client.hpp"
+#include "rbee/http/exchange.hpp"
+#include "rbee/http/relay.hpp"
+#include "rbee/http/router.hpp"
+#include "rbee/runtime/task_group.hpp"
+#include "rbee/runtime/timers.hpp"
+#include "rbee/telemetry/log.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace rbee::hive {
+
+/// Passes inference requests on to workers and their answers back. A request is sent to one worker
+/// at most once. Belongs to one loop; stop() before it goes.
+class InferenceRelay {
+public:
+    struct Dependencies {
+        runtime::Timers& timers;
+        telemetry::Logger& log;
+        HiveMetrics& metrics;
+        WorkerRegistry& registry;
+        Supervisor& supervisor;
+        http::Client& client;
+    };
+
+    explicit InferenceRelay(Dependencies dependencies);
+
+    /// Adds every inference path and DELETE /v1/inference/{id}.
+    void add_routes(http::Router& router);
+    /// Joins the cancels that are still on their way.
+    [[nodiscard]] boost::asio::awaitable<void> stop() { return tasks_.stop(); }
+
+private:
+    /// What is known of one request while it runs.
+    struct Job {
+        std::string worker_id;
+        std::string worker_url;
+        RelayEnd end = RelayEnd::refused;
+    };
+    class Known;
+
+    [[nodiscard]] boost::asio::awaitable<void> handle(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> handle_cancel(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> serve(http::Exchange& exchange, Job& job);
+    [[nodiscard]] boost::asio::awaitable<void>
+    forward(http::Exchange& exchange, Job& job, std::string body);
+    [[nodiscard]] boost::asio::awaitable<void>
+    refuse_unsent(http::Exchange& exchange, const Job& job, Error error);
+    [[nodiscard]] boost::asio::awaitable<Error> explain(std::string worker_id, Error error);
+    [[nodiscard]] boost::asio::awaitable<std::string>
+    frame_for(std::string path, std::string correlation_id, std::string worker_id, Error error);
+    [[nodiscard]] boost::asio::awaitable<void>
+    send_cancel(std::string worker_url, std::string request_id);
+
+    Dependencies with_;
+    std::multimap<std::string, CancelSource*, std::less<>> running_; ///< By public id.
+    runtime::TaskGroup tasks_;
+};
+
+} // namespace rbee::hive

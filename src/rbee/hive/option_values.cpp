@@ -1,0 +1,164 @@
+#include "rbee/hive/option_values.hpp"
+
+#include "rbee/base/text.hpp"
+#include "rbee/config/toml_file.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace rbee::hive {
+namespace {
+
+using Kind = OptionRow::Kind;
+
+std::string file_key(std::string_view name) {
+    std::string key = "hive." + std::string(name);
+    std::ranges::replace(key, '-', '_');
+    return key;
+}
+
+std::vector<std::string> split_list(std::string_view text) {
+    std::vector<std::string> out;
+    for (const std::string_view part : split(text, ',')) {
+        if (!trim(part).empty()) {
+            out.emplace_back(trim(part));
+        }
+    }
+    return out;
+}
+
+/// The values of one row in the file; empty when it is not there.
+Result<std::vector<std::string>> from_file(config::TomlFile& file, const OptionRow& row) {
+    const std::string key = file_key(row.name);
+    std::vector<std::string> out;
+    if (row.kind == Kind::number) {
+        const auto value = file.get<std::uint64_t>(key);
+        if (!value) {
+            return error_of(value);
+        }
+        if (*value) {
+            out.push_back(std::to_string(**value));
+        }
+    } else if (row.kind == Kind::list) {
+        auto value = file.get<std::vector<std::string>>(key);
+        if (!value) {
+            return error_of(value);
+        }
+        out = std::move(*value).value_or(std::vector<std::string>());
+    } else {
+        auto value = file.get<std::string>(key);
+        if (!value) {
+            return error_of(value);
+        }
+        if (*value) {
+            out.push_back(std::move(**value));
+        }
+    }
+    return out;
+}
+
+} // namespace
+
+const std::vector<OptionRow>& option_rows() {
+    static const std::vector<OptionRow> rows = {
+        {"host", "RBEE_HIVE_HOST", "Address to listen on [127.0.0.1]"},
+        {"port", "RBEE_HIVE_PORT", "Port to listen on; 0 = any that is free [9200]", Kind::number},
+        {"node-name", "RBEE_NODE_NAME", "Name of this node [its host name]"},
+        {"public-url", "RBEE_HIVE_URL", "URL at which the queen reaches this hive"},
+        {"queen-url", "QUEEN_CALLBACK_URL", "Queen to report to; none when not given"},
+        {"models-dir",
+         "RBEE_MODELS_DIR",
+         "Directory with models; may be repeated [$RBEE_HOME/models]",
+         Kind::list},
+        {"worker-binary", "RBEE_WORKER_BINARY", "Path of llm-worker-rbee [beside this program]"},
+        {"worker-host", "RBEE_WORKER_HOST", "Numeric address that workers listen on [127.0.0.1]"},
+        {"worker-ports", "RBEE_WORKER_PORTS", "Ports for workers, FIRST-LAST or 0 [8081-9000]"},
+        {"worker-backends",
+         "RBEE_WORKER_BACKENDS",
+         "What the worker program supports [cpu]",
+         Kind::list},
+        {"slots", "RBEE_SLOTS", "Requests at the same time for each worker [4]", Kind::number},
+        {"max-workers", "RBEE_MAX_WORKERS", "Workers at the same time [64]", Kind::number},
+        {"log-dir", "RBEE_LOG_DIR", "Directory for the logs of workers [$RBEE_HOME/logs]"},
+        {"log-mb", "RBEE_WORKER_LOG_MB", "Size limit of each of them in MB [10]", Kind::number},
+        {"ram-reserve",
+         "RBEE_RAM_RESERVE_MB",
+         "Memory in MB that workers must leave [512]",
+         Kind::number},
+        {"vram-reserve", "RBEE_VRAM_RESERVE_MB", "The same on each GPU [1024]", Kind::number},
+        {"token-file", "LLORCH_API_TOKEN_FILE", "File with the bearer token, mode 0600"},
+        {"log-format", "LLORCH_LOG_FORMAT", "json or pretty [pretty on a terminal]"},
+        {"log-level", "RBEE_LOG_LEVEL", "trace, debug, info, warn or error [info]"},
+    };
+    return rows;
+}
+
+void OptionValues::set(std::string_view name, std::vector<std::string> values) {
+    if (!values.empty()) {
+        values_.insert_or_assign(std::string(name), std::move(values));
+    }
+}
+
+void OptionValues::add_environment(const config::Environment& environment) {
+    for (const OptionRow& row : option_rows()) {
+        if (row.variable.empty() || values_.contains(row.name)) {
+            continue;
+        }
+        if (const auto value = environment(row.variable)) {
+            set(row.name, row.kind == Kind::list ? split_list(*value) : std::vector{*value});
+        }
+    }
+}
+
+Result<void> OptionValues::add_file(const std::string& path) {
+    auto file = config::TomlFile::load(path);
+    if (!file) {
+        return error_of(file);
+    }
+    for (const OptionRow& row : option_rows()) {
+        // Read even when a flag wins, so that a mistake in the file does not wait for its day.
+        auto values = from_file(*file, row);
+        if (!values) {
+            return error_of(values);
+        }
+        if (!values_.contains(row.name)) {
+            set(row.name, std::move(*values));
+        }
+    }
+    for (const std::string& name : file->unknown()) {
+        if (name.starts_with("hive.")) { // other tables belong to other programs
+            return fail(Errc::invalid_argument, fmt::format("{}: unknown setting {}", path, name));
+        }
+    }
+    return {};
+}
+
+std::string OptionValues::text(std::string_view name, std::string fallback) const {
+    const auto found = values_.find(name);
+    return found == values_.end() ? std::move(fallback) : found->second.front();
+}
+
+std::vector<std::string> OptionValues::list(std::string_view name) const {
+    const auto found = values_.find(name);
+    return found == values_.end() ? std::vector<std::string>() : found->second;
+}
+
+Result<std::uint64_t>
+OptionValues::number(std::string_view name, std::uint64_t fallback, Range range) const {
+    const auto found = values_.find(name);
+    if (found == values_.end()) {
+        return fallback;
+    }
+    const auto value = parse_u64(found->second.front());
+    if (!value || *value < range.min || *value > range.max) {
+        return fail(
+            Errc::invalid_argument,
+            fmt::format("{} must be a number from {} to {}", name, range.min, range.max)
+        );
+    }
+    return *value;
+}
+
+} // namespace rbee::hive

@@ -1,0 +1,50 @@
+#pragma once
+
+#include "rbee/base/result.hpp"
+#include "rbee/config/paths.hpp"
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rbee::hive {
+
+/// One setting of the program and where it can come from.
+struct OptionRow {
+    enum class Kind { text, number, list };
+    std::string_view name;     ///< "--" + name; in the file hive.<name> with '_' for '-'.
+    std::string_view variable; ///< Environment variable, or empty.
+    std::string_view help;
+    Kind kind = Kind::text;
+};
+
+/// All settings, in the order of --help.
+[[nodiscard]] const std::vector<OptionRow>& option_rows();
+
+/// What was given, by name; several values only for lists.
+class OptionValues {
+public:
+    void set(std::string_view name, std::vector<std::string> values);
+    /// Adds what is not there yet from the environment, then from a TOML file.
+    void add_environment(const config::Environment& environment);
+    [[nodiscard]] Result<void> add_file(const std::string& path);
+
+    [[nodiscard]] std::string text(std::string_view name, std::string fallback = {}) const;
+    [[nodiscard]] std::vector<std::string> list(std::string_view name) const;
+    /// A number from `min` to `max`. Fails with Errc::invalid_argument, naming the setting.
+    struct Range {
+        std::uint64_t min = 0;
+        std::uint64_t max = std::numeric_limits<std::uint64_t>::max();
+    };
+    [[nodiscard]] Result<std::uint64_t>
+    number(std::string_view name, std::uint64_t fallback, Range range) const;
+
+private:
+    std::map<std::string, std::vector<std::string>, std::less<>> values_;
+};
+
+} // namespace rbee::hive

@@ -1,0 +1,296 @@
+#include "rbee/hive/options.hpp"
+
+#include "rbee/auth/bearer.hpp"
+#include "rbee/domain/validate.hpp"
+#include "rbee/hive/option_values.hpp"
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <sstream>
+#include <utility>
+
+namespace rbee::hive {
+
+namespace {
+
+constexpr std::uint64_t mb = 1'000'000;
+constexpr std::uint64_t reserve_mb_max = 1ULL << 40U;
+constexpr std::size_t network_token_bytes_min = 16;
+constexpr std::string_view token_variable = "LLORCH_API_TOKEN";
+
+/// The arguments as CLI11 fills them.
+struct Raw {
+    std::vector<std::pair<std::string_view, std::vector<std::string>>> rows;
+    std::string config;
+    int lifeline_fd = -1;
+};
+
+void declare(CLI::App& app, Raw& raw) {
+    app.name("rbee-hive");
+    app.set_version_flag("--version", "rbee-hive " RBEE_VERSION);
+    for (const OptionRow& row : option_rows()) {
+        raw.rows.emplace_back(row.name, std::vector<std::string>());
+    }
+    for (std::size_t i = 0; i < raw.rows.size(); ++i) {
+        const OptionRow& row = option_rows()[i];
+        auto* option =
+            app.add_option("--" + std::string(row.name), raw.rows[i].second, std::string(row.help));
+        if (row.kind == OptionRow::Kind::list) {
+            option->delimiter(',')->type_size(1)->allow_extra_args(false);
+        } else {
+            option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+        }
+    }
+    app.add_option("--config", raw.config, "TOML file with a table [hive] of these settings");
+    app.add_option("--lifeline-fd", raw.lifeline_fd, "Stop when this pipe ends");
+    app.footer(
+        "Each setting comes from its flag, its environment variable or the file, in this order.\n"
+        "Environment: RBEE_HOME (data directory, ~/.rbee), LLORCH_API_TOKEN (bearer token)."
+    );
+}
+
+/// Takes one checked number into a setting.
+template <typename Number>
+Result<void>
+take(const OptionValues& values, std::string_view name, Number& into, OptionValues::Range range) {
+    const auto value = values.number(name, into, range);
+    if (!value) {
+        return error_of(value);
+    }
+    into = static_cast<Number>(*value);
+    return {};
+}
+
+Result<void> fill_numbers(const OptionValues& values, Settings& settings) {
+    std::uint64_t log_mb = settings.worker.log_bytes_max / (1024ULL * 1024);
+    std::uint64_t ram_mb = settings.ram_reserve_bytes / mb;
+    std::uint64_t vram_mb = settings.vram_reserve_bytes / mb;
+    const std::array results = {
+        take(values, "port", settings.listen.port, {0, 65535}),
+        take(values, "slots", settings.worker.slots, {1, 256}),
+        take(values, "max-workers", settings.worker.count_max, {1, 10'000}),
+        take(values, "log-mb", log_mb, {1, 10'000}),
+        take(values, "ram-reserve", ram_mb, {0, reserve_mb_max}),
+        take(values, "vram-reserve", vram_mb, {0, reserve_mb_max}),
+    };
+    for (const Result<void>& result : results) {
+        if (!result) {
+            return result;
+        }
+    }
+    settings.worker.log_bytes_max = log_mb * 1024 * 1024;
+    settings.ram_reserve_bytes = ram_mb * mb;
+    settings.vram_reserve_bytes = vram_mb * mb;
+    return {};
+}
+
+Result<void>
+fill_worker(const OptionValues& values, const Surroundings& around, WorkerSettings& worker) {
+    namespace fs = std::filesystem;
+    const auto ports = parse_port_range(values.text("worker-ports", "8081-9000"));
+    if (!ports) {
+        return std::unexpected(ports.error().within("worker-ports"));
+    }
+    worker.ports = *ports;
+    worker.host = values.text("worker-host", worker.host);
+    const fs::path sibling = fs::path(around.program_path).parent_path() / "llm-worker-rbee";
+    worker.binary = values.text("worker-binary", sibling.string());
+    if (auto backends = values.list("worker-backends"); !backends.empty()) {
+        worker.backends = std::move(backends);
+    }
+    for (const std::string& backend : worker.backends) {
+        if (const auto ok = domain::check_backend(backend); !ok) {
+            return std::unexpected(ok.error().within("worker-backends"));
+        }
+    }
+    worker.environment = worker_environment(around.environment_list);
+    return {};
+}
+
+Result<void>
+fill_addresses(const OptionValues& values, const Surroundings& around, Settings& settings) {
+    settings.listen.host = values.text("host", settings.listen.host);
+    settings.node_name = values.text("node-name", safe_node_name(around.host_name));
+    if (const auto ok = domain::check_node_name(settings.node_name); !ok) {
+        return std::unexpected(ok.error().within("node-name"));
+    }
+    settings.public_url = values.text("public-url");
+    if (!settings.public_url.empty()) {
+        if (const auto url = http::parse_endpoint(settings.public_url); !url) {
+            return std::unexpected(url.error().within("public-url"));
+        }
+    }
+    if (const std::string url = values.text("queen-url"); !url.empty()) {
+        auto queen = http::parse_endpoint(url);
+        if (!queen) {
+            return std::unexpected(queen.error().within("queen-url"));
+        }
+        settings.queen = std::move(*queen);
+    }
+    return {};
+}
+
+Result<void>
+fill_directories(const OptionValues& values, const Surroundings& around, Settings& settings) {
+    settings.model_dirs = values.list("models-dir");
+    settings.worker.log_dir = values.text("log-dir");
+    if (settings.model_dirs.empty() || settings.worker.log_dir.empty()) {
+        const auto paths = config::Paths::from(around.environment);
+        if (!paths) {
+            return error_of(paths);
+        }
+        if (settings.model_dirs.empty()) {
+            settings.model_dirs = {paths->models_dir()};
+        }
+        if (settings.worker.log_dir.empty()) {
+            settings.worker.log_dir = paths->logs_dir();
+        }
+    }
+    for (std::string& directory : settings.model_dirs) {
+        directory = config::expand_home(directory, around.environment);
+    }
+    settings.worker.log_dir = config::expand_home(settings.worker.log_dir, around.environment);
+    return {};
+}
+
+Result<void>
+fill_token(const OptionValues& values, const Surroundings& around, Settings& settings) {
+    if (const std::string path = values.text("token-file"); !path.empty()) {
+        auto token = auth::load_token_file(path);
+        if (!token) {
+            return error_of(token);
+        }
+        settings.token = std::move(*token);
+    } else {
+        settings.token = Secret(around.environment(token_variable).value_or(""));
+    }
+    if (http::is_loopback(settings.listen)) {
+        return {};
+    }
+    if (settings.token.empty()) {
+        return fail(Errc::invalid_argument, "API token required for non-loopback bind");
+    }
+    if (settings.token.expose().size() < network_token_bytes_min) {
+        return fail(
+            Errc::invalid_argument,
+            fmt::format(
+                "API token too short for non-loopback bind: {} characters at least",
+                network_token_bytes_min
+            )
+        );
+    }
+    return {};
+}
+
+Result<void> fill_log(const OptionValues& values, const Surroundings& around, Settings& settings) {
+    const std::string format =
+        values.text("log-format", around.stderr_is_terminal ? "pretty" : "json");
+    if (format != "json" && format != "pretty") {
+        return fail(Errc::invalid_argument, "log-format must be json or pretty");
+    }
+    settings.log_format = format == "pretty" ? telemetry::Format::pretty : telemetry::Format::json;
+    const auto level = telemetry::parse_level(values.text("log-level", "info"));
+    if (!level) {
+        return fail(Errc::invalid_argument, "log-level must be trace, debug, info, warn or error");
+    }
+    settings.log_level = *level;
+    return {};
+}
+
+Result<Settings> make_settings(Raw& raw, const Surroundings& around) {
+    OptionValues values;
+    for (auto& [name, given] : raw.rows) {
+        values.set(name, std::move(given));
+    }
+    values.add_environment(around.environment);
+    if (!raw.config.empty()) {
+        if (const auto read = values.add_file(raw.config); !read) {
+            return error_of(read);
+        }
+    }
+    Settings settings;
+    settings.lifeline.reset(raw.lifeline_fd);
+    for (const Result<void>& result : {
+             fill_numbers(values, settings),
+             fill_worker(values, around, settings.worker),
+             fill_addresses(values, around, settings),
+             fill_directories(values, around, settings),
+             fill_token(values, around, settings),
+             fill_log(values, around, settings),
+         }) {
+        if (!result) {
+            return error_of(result);
+        }
+    }
+    return settings;
+}
+
+} // namespace
+
+CommandLine
+parse_command_line(const std::vector<std::string>& arguments, const Surroundings& around) {
+    CommandLine out;
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend()); // as CLI11 wants it
+    CLI::App app("Runs the workers of one machine.");
+    Raw raw;
+    declare(app, raw);
+    try {
+        app.parse(std::move(reversed));
+    } catch (const CLI::ParseError& error) {
+        std::ostringstream text;
+        std::ostringstream problem;
+        const bool asked = app.exit(error, text, problem) == 0;
+        out.exit_code = asked ? 0 : 1;
+        out.text = asked ? text.str() : "rbee-hive: " + problem.str();
+        return out;
+    }
+    auto settings = make_settings(raw, around);
+    if (!settings) {
+        out.exit_code = 1;
+        out.text = fmt::format("rbee-hive: {}\n", settings.error().what);
+        return out;
+    }
+    out.settings = std::move(*settings);
+    return out;
+}
+
+std::string safe_node_name(std::string_view name) {
+    constexpr std::size_t bytes_max = 64;
+    std::string out(name.substr(0, bytes_max));
+    std::ranges::replace_if(
+        out,
+        [](char c) {
+            return !(
+                (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                c == '.'
+            );
+        },
+        '-'
+    );
+    const auto first = out.find_first_not_of(".-");
+    const auto last = out.find_last_not_of(".-");
+    return first == std::string::npos ? "localhost" : out.substr(first, last - first + 1);
+}
+
+std::vector<std::string> worker_environment(const std::vector<std::string>& list) {
+    std::vector<std::string> out;
+    for (const std::string& variable : list) {
+        // The token is handed over anew; the format must be one that the hive can read.
+        const bool ours = variable.starts_with("LLORCH_API_TOKEN=") ||
+                          variable.starts_with("LLORCH_API_TOKEN_FILE=") ||
+                          variable.starts_with("LLORCH_LOG_FORMAT=");
+        if (!ours) {
+            out.push_back(variable);
+        }
+    }
+    out.emplace_back("LLORCH_LOG_FORMAT=json");
+    return out;
+}
+
+} // namespace rbee::hive

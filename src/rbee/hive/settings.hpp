@@ -1,0 +1,68 @@
+#pragma once
+
+#include "rbee/base/clock.hpp"
+#include "rbee/base/secret.hpp"
+#include "rbee/base/unique_fd.hpp"
+#include "rbee/hive/port_range.hpp"
+#include "rbee/http/url.hpp"
+#include "rbee/telemetry/log.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rbee::hive {
+
+/// Limits of a worker's life (behaviour.md 4.3-4.6).
+struct LifeLimits {
+    Duration callback = std::chrono::seconds(30);   ///< From start to the worker's first report.
+    Duration load = std::chrono::minutes(5);        ///< Without progress while loading.
+    Duration stop_ack = std::chrono::seconds(5);    ///< For the answer to a shutdown request.
+    Duration stop_term = std::chrono::seconds(10);  ///< Unanswered: SIGTERM after this ...
+    Duration stop_kill = std::chrono::seconds(20);  ///< ... and SIGKILL after this.
+    Duration stop_total = std::chrono::seconds(30); ///< Whatever happens, gone after this.
+};
+
+/// How often things are looked at.
+struct Intervals {
+    Duration report = std::chrono::seconds(15);
+    Duration coalesce = std::chrono::milliseconds(20); ///< Changes within this make one report.
+    Duration health = std::chrono::seconds(30);
+    Duration health_limit = std::chrono::seconds(5);
+    Duration load_check = std::chrono::milliseconds(500);
+};
+
+/// How workers are started.
+struct WorkerSettings {
+    std::string binary;             ///< Path of llm-worker-rbee.
+    std::string host = "127.0.0.1"; ///< Numeric address that workers listen on.
+    PortRange ports;
+    std::uint32_t slots = 4;
+    std::uint32_t count_max = 64;
+    std::vector<std::string> backends = {"cpu"}; ///< What the worker program supports.
+    std::string log_dir;
+    std::uint64_t log_bytes_max = 10ULL * 1024 * 1024;
+    std::vector<std::string> environment; ///< "NAME=value"; without secrets.
+};
+
+/// Everything a hive needs to know; built once, by options.hpp.
+struct Settings {
+    http::Endpoint listen{.host = "127.0.0.1", .port = 9200, .unix_path = {}};
+    std::string node_name;
+    std::string public_url; ///< Where the queen reaches this hive; empty = where it listens.
+    std::optional<http::Endpoint> queen;
+    std::vector<std::string> model_dirs;
+    WorkerSettings worker;
+    LifeLimits life;
+    Intervals intervals;
+    std::uint64_t ram_reserve_bytes = 512ULL * 1024 * 1024;
+    std::uint64_t vram_reserve_bytes = 1024ULL * 1024 * 1024;
+    Secret token;      ///< Empty: open, which only loopback may be.
+    UniqueFd lifeline; ///< Its end of file means that who started this hive has died.
+    telemetry::Format log_format = telemetry::Format::json;
+    telemetry::Level log_level = telemetry::Level::info;
+};
+
+} // namespace rbee::hive

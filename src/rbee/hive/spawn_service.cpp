@@ -1,0 +1,137 @@
+#include "rbee/hive/spawn_service.hpp"
+
+#include "rbee/api/error_body.hpp"
+#include "rbee/domain/model_ref.hpp"
+#include "rbee/domain/validate.hpp"
+#include "rbee/hive/worker_command.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace rbee::hive {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::uint32_t slots_max = 256;
+/// How long an immediate end is waited for before the answer goes out.
+constexpr Duration first_look = std::chrono::milliseconds(100);
+
+std::unexpected<Refusal> refused(Error error) {
+    return std::unexpected(Refusal{std::move(error), {}});
+}
+
+Result<void> check_binary(const std::string& path) {
+    if (::access(path.c_str(), X_OK) == 0) {
+        return {};
+    }
+    return fail(
+        Errc::internal,
+        fmt::format(
+            "worker program not found at {}; install llm-worker-rbee there or name it with "
+            "--worker-binary",
+            path
+        ),
+        "WORKER_BINARY_NOT_FOUND"
+    );
+}
+
+} // namespace
+
+Result<domain::ModelRef> SpawnService::validate(const api::SpawnRequest& request) const {
+    auto ref = domain::parse_model_ref(request.model_ref);
+    if (!ref) {
+        return ref;
+    }
+    if (const auto ok = domain::check_backend(request.backend); !ok) {
+        return error_of(ok);
+    }
+    if (const auto ok = check_engine_args(request.engine_args); !ok) {
+        return error_of(ok);
+    }
+    if (request.slots && (*request.slots == 0 || *request.slots > slots_max)) {
+        return fail(Errc::invalid_argument, fmt::format("slots must be 1-{}", slots_max));
+    }
+    if (with_.supervisor.running() >= with_.settings.worker.count_max) {
+        return fail(
+            Errc::resources,
+            fmt::format(
+                "this hive runs {} workers already, the most it may",
+                with_.settings.worker.count_max
+            )
+        );
+    }
+    return ref;
+}
+
+asio::awaitable<Checked<std::uint32_t>>
+SpawnService::preflight(api::SpawnRequest request, Model model) {
+    const Machine::Snapshot there = co_await with_.machine.refresh();
+    PreflightInput input;
+    input.model_ref = model.ref.to_string();
+    input.model_bytes = model.size_bytes;
+    input.backend = request.backend;
+    input.device = request.device;
+    input.devices = there.devices;
+    const std::uint64_t promised = with_.supervisor.pending_bytes();
+    input.ram_available =
+        there.resources.ram_available - std::min(there.resources.ram_available, promised);
+    input.ram_reserve = with_.settings.ram_reserve_bytes;
+    input.vram_reserve = with_.settings.vram_reserve_bytes;
+    co_return check_preflight(input);
+}
+
+asio::awaitable<Checked<api::WorkerInfo>>
+SpawnService::attempt(api::SpawnRequest request, std::string correlation_id) {
+    const auto ref = validate(request);
+    if (!ref) {
+        co_return refused(ref.error());
+    }
+    Result<Model> model = co_await with_.pool.run([&models = with_.models, wanted = *ref] {
+        return models.resolve(wanted);
+    });
+    if (!model) {
+        co_return refused(model.error());
+    }
+    const auto binary = check_binary(with_.settings.worker.binary);
+    if (!binary) {
+        co_return refused(binary.error());
+    }
+    const auto device = co_await preflight(request, *model);
+    if (!device) {
+        co_return std::unexpected(device.error());
+    }
+    Supervisor::Order order{
+        .model = std::move(*model),
+        .backend = std::move(request.backend),
+        .device = *device,
+        .slots = request.slots.value_or(with_.settings.worker.slots),
+        .engine_args = std::move(request.engine_args),
+        .correlation_id = std::move(correlation_id),
+    };
+    auto started = with_.supervisor.spawn(std::move(order));
+    if (!started) {
+        co_return refused(started.error());
+    }
+    const auto settled = co_await with_.supervisor.settled(started->id, first_look);
+    if (!settled) {
+        co_return refused(settled.error());
+    }
+    co_return std::move(*started);
+}
+
+asio::awaitable<Checked<api::WorkerInfo>>
+SpawnService::spawn(api::SpawnRequest request, std::string correlation_id) {
+    auto outcome = co_await attempt(std::move(request), std::move(correlation_id));
+    if (!outcome) {
+        with_.metrics.spawn_failed(api::wire_code_of(outcome.error().error));
+    }
+    co_return outcome;
+}
+
+} // namespace rbee::hive

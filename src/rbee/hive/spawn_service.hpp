@@ -1,0 +1,47 @@
+#pragma once
+
+#include "rbee/api/types.hpp"
+#include "rbee/hive/hive_metrics.hpp"
+#include "rbee/hive/machine.hpp"
+#include "rbee/hive/model_provider.hpp"
+#include "rbee/hive/preflight.hpp"
+#include "rbee/hive/settings.hpp"
+#include "rbee/hive/supervisor.hpp"
+#include "rbee/runtime/blocking.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <string>
+
+namespace rbee::hive {
+
+/// Starts workers on request: checks the request, finds model and program, checks resources, then
+/// hands over to the supervisor (behaviour.md 4.3). Belongs to one loop.
+class SpawnService {
+public:
+    struct Dependencies {
+        const Settings& settings;
+        const ModelProvider& models;
+        Machine& machine;
+        Supervisor& supervisor;
+        HiveMetrics& metrics;
+        runtime::BlockingPool& pool;
+    };
+
+    explicit SpawnService(Dependencies dependencies) : with_(dependencies) {}
+
+    /// The worker that was started; it is loading. A refusal says what to change.
+    [[nodiscard]] boost::asio::awaitable<Checked<api::WorkerInfo>>
+    spawn(api::SpawnRequest request, std::string correlation_id);
+
+private:
+    [[nodiscard]] boost::asio::awaitable<Checked<api::WorkerInfo>>
+    attempt(api::SpawnRequest request, std::string correlation_id);
+    [[nodiscard]] Result<domain::ModelRef> validate(const api::SpawnRequest& request) const;
+    [[nodiscard]] boost::asio::awaitable<Checked<std::uint32_t>>
+    preflight(api::SpawnRequest request, Model model);
+
+    Dependencies with_;
+};
+
+} // namespace rbee::hive

@@ -1,0 +1,213 @@
+// The part of the supervisor that talks to running workers: loading progress and stopping.
+#include "rbee/api/json.hpp"
+#include "rbee/hive/supervisor.hpp"
+#include "rbee/hive/supervisor_running.hpp"
+#include "rbee/http/sse.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace rbee::hive {
+
+namespace asio = boost::asio;
+using domain::WorkerState;
+
+namespace {
+
+/// After SIGKILL a process goes at once, unless the kernel holds it.
+constexpr Duration kill_limit = std::chrono::seconds(5);
+
+/// The fraction that an event of /v1/loading/progress tells, or less than 0.
+double fraction_of(std::string_view data) {
+    const auto object = api::parse_object(data);
+    if (!object) {
+        return -1;
+    }
+    for (const std::string_view name : {"fraction", "progress", "load_fraction"}) {
+        if (const auto value = api::get_number(*object, name); value && *value) {
+            return **value;
+        }
+    }
+    const auto loaded = api::get_number(*object, "layers_loaded");
+    const auto total = api::get_number(*object, "layers_total");
+    const bool both = loaded && total && *loaded && *total && **total > 0;
+    return both ? **loaded / **total : -1;
+}
+
+} // namespace
+
+asio::awaitable<void> Supervisor::follow_progress(RunningPtr worker) {
+    api::ApiClient client = client_for(worker->url);
+    http::ClientRequest request;
+    request.target = "/v1/loading/progress";
+    http::CallOptions options;
+    // The worker sends a sign of life every 10 s.
+    options.body_limit = std::chrono::seconds(60);
+    auto stream = co_await client.open(std::move(request), options);
+    if (!stream || (*stream)->head().status != 200) {
+        co_return; // loaded already, or its end is noticed elsewhere
+    }
+    http::SseReader reader;
+    while (!worker->gone) {
+        const auto bytes = co_await (*stream)->next();
+        if (!bytes || bytes->empty()) {
+            co_return;
+        }
+        for (const http::SseEvent& event : reader.feed(*bytes)) {
+            const double fraction = fraction_of(event.data);
+            if (fraction >= 0) {
+                const auto noted = with_.registry.load_progressed(worker->id, fraction);
+                (void)noted; // refused once it no longer loads
+            }
+        }
+    }
+}
+
+void Supervisor::kill(Running& worker, const std::string& reason) {
+    if (worker.gone) {
+        return;
+    }
+    worker.forced = true;
+    if (worker.kill_reason.empty()) {
+        worker.kill_reason = reason;
+    }
+    with_.log.warn(
+        "worker_force_killed",
+        "worker force-killed",
+        {{"worker_id", worker.id},
+         {"pid", worker.process->pid()},
+         {"reason", reason},
+         {"signal", "SIGKILL"}}
+    );
+    worker.process->send(SIGKILL);
+}
+
+asio::awaitable<bool> Supervisor::gone_before(RunningPtr worker, TimePoint due) {
+    while (!worker->gone) {
+        const bool notified = co_await worker->changed.wait_until(due);
+        if (!notified) {
+            break;
+        }
+    }
+    co_return worker->gone;
+}
+
+asio::awaitable<bool> Supervisor::ask_to_stop(RunningPtr worker) {
+    const WorkerRegistry::Entry* entry = with_.registry.find(worker->id);
+    if (entry == nullptr || !entry->called_back) {
+        // It does not serve yet, so it cannot hear the request.
+        worker->process->send(SIGTERM);
+        co_return false;
+    }
+    api::ApiClient client = client_for(worker->url);
+    http::CallOptions options;
+    options.connect_limit = with_.settings.life.stop_ack;
+    options.head_limit = with_.settings.life.stop_ack;
+    options.body_limit = with_.settings.life.stop_ack;
+    api::ApiClient::Request request{.method = "POST", .target = "/v1/admin/shutdown"};
+    const auto answer = co_await client.call(std::move(request), options);
+    if (!answer) {
+        with_.log.warn(
+            "worker_stop_unanswered",
+            "a worker did not accept its shutdown request",
+            {{"worker_id", worker->id}, {"cause", answer.error().what}}
+        );
+    }
+    co_return answer.has_value();
+}
+
+asio::awaitable<void> Supervisor::run_stop(RunningPtr worker, std::string reason) {
+    const LifeLimits& limits = with_.settings.life;
+    const TimePoint begun = with_.timers.clock().now();
+    const auto noted = with_.registry.stop_requested(worker->id, reason);
+    (void)noted; // a worker that has failed already is stopped all the same
+    const bool acked = co_await ask_to_stop(worker);
+    if (!acked) {
+        const bool gone = co_await gone_before(worker, begun + limits.stop_term);
+        if (gone) {
+            co_return;
+        }
+        worker->process->send(SIGTERM);
+    }
+    // Who accepted may use the whole time for its running requests.
+    const bool gone =
+        co_await gone_before(worker, begun + (acked ? limits.stop_total : limits.stop_kill));
+    if (!gone) {
+        kill(
+            *worker,
+            acked ? "still draining at the end of its time"
+                  : "did not react to the shutdown request"
+        );
+    }
+}
+
+void Supervisor::begin_stop(const RunningPtr& worker, const std::string& reason) {
+    if (!std::exchange(worker->stopping, true)) {
+        tasks_.start(run_stop(worker, reason), "stop");
+    }
+}
+
+asio::awaitable<Result<void>> Supervisor::stop(std::string id, std::string reason) {
+    const RunningPtr worker = find(id);
+    if (!worker) {
+        co_return Result<void>();
+    }
+    begin_stop(worker, reason);
+    const TimePoint due = with_.timers.clock().now() + with_.settings.life.stop_total + kill_limit;
+    const bool gone = co_await gone_before(worker, due);
+    if (!gone) {
+        co_return fail(Errc::timeout, "the worker's process does not end");
+    }
+    co_return Result<void>();
+}
+
+asio::awaitable<void> Supervisor::stop_all(std::string reason) {
+    stopping_ = true;
+    const std::size_t total = running_.size();
+    const TimePoint begun = with_.timers.clock().now();
+    with_.log.info("shutdown_workers", "stopping the workers", {{"workers", total}});
+    for (const auto& [id, worker] : std::map(running_)) {
+        begin_stop(worker, reason);
+    }
+    if (hurried_) {
+        hurry();
+    }
+    const TimePoint due = begun + with_.settings.life.stop_total + kill_limit;
+    std::size_t told = 0;
+    while (told < total) {
+        const std::size_t stopped = total - running_.size();
+        if (stopped > told) {
+            ++told;
+            with_.log.info("shutdown_progress", fmt::format("{}/{} workers stopped", told, total));
+            continue;
+        }
+        const bool notified = co_await progress_.wait_until(due);
+        if (!notified) {
+            with_.log.error(
+                "shutdown_incomplete",
+                "processes of workers do not end",
+                {{"left", running_.size()}}
+            );
+            break;
+        }
+    }
+    const std::chrono::duration<double> took = with_.timers.clock().now() - begun;
+    with_.metrics.shut_down(took.count());
+    with_.log.info(
+        "shutdown_workers_done", "all workers have stopped", {{"seconds", took.count()}}
+    );
+}
+
+void Supervisor::hurry() {
+    hurried_ = true;
+    for (const auto& [id, worker] : running_) {
+        kill(*worker, "the hive was told to stop at once");
+    }
+}
+
+} // namespace rbee::hive

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "rbee/base/result.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace rbee::hive {
+
+/// What one worker process is started with.
+struct WorkerLaunch {
+    std::string worker_id;
+    std::string model_path;
+    std::string model_ref;
+    std::string model_name;
+    std::string backend;
+    std::uint32_t device = 0;
+    std::uint32_t slots = 1;
+    std::string hive_url;
+    std::vector<std::string> engine_args; ///< llama-server flags, passed behind "--".
+    int listen_fd = -1;
+    int lifeline_fd = -1;
+};
+
+/// Arguments of llm-worker-rbee, without the program itself. Nothing secret is among them.
+[[nodiscard]] std::vector<std::string> worker_arguments(const WorkerLaunch& launch);
+
+/// Bounds what a client may pass on to the engine: 64 arguments of 1-4096 bytes without control
+/// characters. Which flags are allowed is the worker's decision.
+[[nodiscard]] Result<void> check_engine_args(const std::vector<std::string>& args);
+
+} // namespace rbee::hive

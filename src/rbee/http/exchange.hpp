@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "rbee/base/cancel.hpp"
+#include "rbee/base/clock.hpp"
+#include "rbee/base/result.hpp"
+#include "rbee/http/message.hpp"
+
+namespace rbee::http {
+
+class Session;
+
+/// One request and its answer, as a handler sees it. Lives as long as the handler runs; belongs to
+/// the loop of its connection. A handler answers exactly once: respond(), or begin_stream() ...
+/// end_stream(). When it returns without an answer, the client gets a 500.
+class Exchange {
+public:
+    explicit Exchange(Session& session, RequestHead head);
+    Exchange(const Exchange&) = delete;
+    Exchange& operator=(const Exchange&) = delete;
+
+    [[nodiscard]] const RequestHead& head() const { return head_; }
+    /// Address of the peer, "127.0.0.1:4711" or "unix".
+    [[nodiscard]] const std::string& peer() const;
+    /// Time at which the first byte of the head arrived.
+    [[nodiscard]] TimePoint received_at() const;
+
+    /// Id that ties the log lines of all programs together; echoed in the answer.
+    [[nodiscard]] const std::string& correlation_id() const { return correlation_id_; }
+    /// Who is asking, such as "token:1a2b3c"; empty before authentication.
+    std::string actor;
+    /// Values of `{name}` segments of the matched route, in order, percent-decoded.
+    std::vector<std::string> path_parameters;
+
+    /// Reads the whole body. Fails with Errc::too_large above `bytes_max`, Errc::timeout, Errc::io.
+    [[nodiscard]] boost::asio::awaitable<Result<std::string>> read_body(std::uint64_t bytes_max);
+
+    /// Sends a whole answer.
+    [[nodiscard]] boost::asio::awaitable<Result<void>> respond(Response response);
+
+    /// Sends a head whose body follows in write() calls. With `length` the body is as long as that;
+    /// without, it is chunked (HTTP/1.0 clients: until the connection closes).
+    [[nodiscard]] boost::asio::awaitable<Result<void>>
+    begin_stream(int status, Headers headers, std::optional<std::uint64_t> length = std::nullopt);
+    /// Sends body bytes at once. The view must stay valid until the call completes.
+    [[nodiscard]] boost::asio::awaitable<Result<void>> write(std::string_view bytes);
+    /// Ends the body in the way that says "complete".
+    [[nodiscard]] boost::asio::awaitable<Result<void>> end_stream();
+    /// Ends the connection so that the client sees the body is cut.
+    void abort();
+
+    [[nodiscard]] bool started() const { return started_; }
+    [[nodiscard]] bool finished() const { return finished_; }
+    [[nodiscard]] int status() const { return status_; }
+    [[nodiscard]] std::uint64_t bytes_sent() const { return bytes_sent_; }
+
+    /// Cancelled when the client goes away (noticed once the body has been read), and by whoever
+    /// else wants this request to stop.
+    [[nodiscard]] CancelSource& cancel() { return cancel_; }
+    [[nodiscard]] boost::asio::any_io_executor executor();
+
+private:
+    friend class Session;
+    [[nodiscard]] std::string make_head(int status, const Headers& headers) const;
+
+    Session& session_;
+    RequestHead head_;
+    std::string correlation_id_;
+    CancelSource cancel_;
+    bool started_ = false;
+    bool finished_ = false;
+    bool chunked_ = false;
+    bool body_read_ = false;
+    bool keep_alive_ = true;
+    int status_ = 0;
+    std::uint64_t bytes_sent_ = 0;
+    std::optional<std::uint64_t> length_left_;
+};
+
+/// Serves one request. Exceptions that escape become a 500.
+using Handler = std::function<boost::asio::awaitable<void>(Exchange&)>;
+
+} // namespace rbee::http

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+
+#include "rbee/http/exchange.hpp"
+#include "rbee/http/parser.hpp"
+#include "rbee/http/server.hpp"
+#include "rbee/http/stream.hpp"
+
+namespace rbee::http {
+
+/// One accepted connection: reads heads, runs the handler, keeps the connection for the next one.
+/// Kept alive by its own coroutine.
+class Session : public std::enable_shared_from_this<Session> {
+public:
+    Session(Server& server, Stream::Socket socket);
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+    ~Session();
+
+    [[nodiscard]] boost::asio::awaitable<void> run();
+
+    /// Stops now: cancels the running request and closes the socket.
+    void close();
+    /// Stops when nothing is running.
+    void close_if_idle();
+
+private:
+    friend class Exchange;
+
+    [[nodiscard]] boost::asio::awaitable<Result<bool>> read_head();
+    [[nodiscard]] boost::asio::awaitable<bool> handle();
+    [[nodiscard]] boost::asio::awaitable<void> run_handler(Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> refuse(Error error);
+    [[nodiscard]] boost::asio::awaitable<Result<void>> fill(Duration limit);
+    [[nodiscard]] bool last_request() const;
+    [[nodiscard]] const ServerOptions& limits() const;
+    void watch_client(CancelSource& cancel);
+    void unwatch_client();
+
+    Server& server_;
+    Stream stream_;
+    std::string peer_;
+    RequestParser parser_;
+    std::string input_; ///< Received and not parsed yet.
+    TimePoint received_at_;
+    Exchange* exchange_ = nullptr;
+    std::shared_ptr<boost::asio::cancellation_signal> watch_;
+    bool busy_ = false;
+    bool closing_ = false;
+};
+
+} // namespace rbee::http

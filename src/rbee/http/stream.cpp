@@ -1,0 +1,113 @@
+#include "rbee/http/stream.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/system/error_code.hpp>
+#include <fmt/format.h>
+
+namespace rbee::http {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+Stream::Stream(Socket socket, Reaper& reaper)
+    : socket_(std::move(socket)), read_limit_(reaper, [this] { cancel_waits(); }),
+      write_limit_(reaper, [this] { close(); }) {}
+
+asio::awaitable<Result<std::size_t>> Stream::read_some(std::span<char> into, Duration limit) {
+    read_limit_.arm(limit);
+    error_code error;
+    const std::size_t size = co_await socket_.async_read_some(
+        asio::buffer(into.data(), into.size()), asio::redirect_error(asio::use_awaitable, error)
+    );
+    read_limit_.disarm();
+    if (error == asio::error::eof) {
+        co_return 0;
+    }
+    if (error) {
+        if (read_limit_.expired()) {
+            co_return fail(Errc::timeout, "no data from the peer in time");
+        }
+        co_return fail(Errc::io, "connection broken: " + error.message());
+    }
+    co_return size;
+}
+
+asio::awaitable<Result<void>>
+Stream::write(std::span<const asio::const_buffer> pieces, Duration limit) {
+    write_limit_.arm(limit);
+    error_code error;
+    co_await asio::async_write(
+        socket_, pieces, asio::redirect_error(asio::use_awaitable, error)
+    );
+    write_limit_.disarm();
+    if (error) {
+        if (write_limit_.expired()) {
+            co_return fail(Errc::timeout, "the peer took no data in time");
+        }
+        co_return fail(Errc::io, "connection broken: " + error.message());
+    }
+    co_return Result<void>();
+}
+
+asio::awaitable<Result<void>> Stream::write(std::string bytes, Duration limit) {
+    const std::array pieces = {asio::const_buffer(bytes.data(), bytes.size())};
+    Result<void> written = co_await write(pieces, limit);
+    co_return written;
+}
+
+void Stream::cancel_waits() {
+    error_code ignored;
+    socket_.cancel(ignored);
+}
+
+void Stream::close() {
+    error_code ignored;
+    socket_.close(ignored);
+}
+
+bool Stream::peer_gone() {
+    if (!socket_.is_open()) {
+        return true;
+    }
+    char byte = 0;
+    const auto got = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+std::string Stream::peer_address() const {
+    sockaddr_storage raw{};
+    socklen_t size = sizeof raw;
+    // native_handle() is not const in asio, though asking for the peer changes nothing.
+    auto& socket = const_cast<Socket&>(socket_);
+    if (::getpeername(socket.native_handle(), reinterpret_cast<sockaddr*>(&raw), &size) != 0) {
+        return "unknown";
+    }
+    if (raw.ss_family != AF_INET && raw.ss_family != AF_INET6) {
+        return "unix";
+    }
+    asio::ip::tcp::endpoint endpoint;
+    endpoint.resize(size);
+    std::memcpy(endpoint.data(), &raw, size);
+    const auto address = endpoint.address();
+    return address.is_v6() ? fmt::format("[{}]:{}", address.to_string(), endpoint.port())
+                           : fmt::format("{}:{}", address.to_string(), endpoint.port());
+}
+
+void set_no_delay(Stream::Socket& socket) {
+    const int on = 1;
+    // Fails on Unix sockets, which have no such delay.
+    (void)::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+} // namespace rbee::http

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rbee::process {
+
+/// A descriptor that the child gets under a number of its own. Child numbers are 3 or more, each
+/// used once; parent numbers may be anything, also those that are child numbers elsewhere.
+struct InheritedFd {
+    int parent_fd = -1;
+    int child_fd = -1;
+};
+
+/// What to start, completely: nothing else of the parent reaches the child. No other descriptor
+/// above 2 is inherited; stdin is /dev/null; signals have their default effect and are not blocked.
+struct Command {
+    std::string program;                ///< A path, or a name to look for in the parent's PATH.
+    std::vector<std::string> args = {}; ///< Without the program itself.
+    std::vector<std::string> env = {};  ///< The whole environment, as "NAME=value".
+    std::vector<InheritedFd> inherit = {};
+    std::optional<int> log_fd = {}; ///< For stdout and stderr; opened with O_APPEND.
+    std::string log_path = {};      ///< The same by path (created 0600); log_fd wins.
+    std::string cwd = {};           ///< Empty: the parent's.
+    bool own_group = true; ///< Own process group, which is killed as a whole when the child ends.
+};
+
+} // namespace rbee::process

@@ -1,0 +1,75 @@
+#include "rbee/process/lifeline.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/system/error_code.hpp>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace rbee::process {
+
+namespace asio = boost::asio;
+
+Result<Lifeline> Lifeline::make() {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+        return fail(
+            Errc::resources, "cannot make a pipe: " + std::generic_category().message(errno)
+        );
+    }
+    return Lifeline(UniqueFd(ends[0]), UniqueFd(ends[1]));
+}
+
+struct LifelineWatch::State : std::enable_shared_from_this<LifelineWatch::State> {
+    State(const asio::any_io_executor& executor, UniqueFd fd, std::function<void()> callback)
+        : pipe(executor, fd.release()), on_end(std::move(callback)) {}
+
+    void read() {
+        pipe.async_read_some(
+            asio::buffer(ignored),
+            [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
+                if (!self->on_end) {
+                    return;
+                }
+                if (!error) {
+                    self->read(); // nobody writes; if somebody does, it means nothing
+                    return;
+                }
+                const auto callback = std::exchange(self->on_end, nullptr);
+                callback();
+            }
+        );
+    }
+
+    asio::posix::stream_descriptor pipe;
+    std::function<void()> on_end; ///< Empty once called or when the watch is gone.
+    std::array<char, 16> ignored{};
+};
+
+LifelineWatch::LifelineWatch(
+    const asio::any_io_executor& executor, UniqueFd child_end, std::function<void()> on_end
+)
+    : state_(std::make_shared<State>(executor, std::move(child_end), std::move(on_end))) {
+    state_->read();
+}
+
+LifelineWatch::~LifelineWatch() {
+    state_->on_end = nullptr;
+    boost::system::error_code ignored;
+    state_->pipe.close(ignored);
+}
+
+std::unique_ptr<LifelineWatch>
+watch_lifeline(const asio::any_io_executor& executor, int fd, std::function<void()> on_end) {
+    // A grandchild must not inherit it.
+    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return std::make_unique<LifelineWatch>(executor, UniqueFd(fd), std::move(on_end));
+}
+
+} // namespace rbee::process

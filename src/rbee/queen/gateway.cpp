@@ -1,0 +1,362 @@
+#include "rbee/queen/gateway.hpp"
+
+#include "rbee/api/error_body.hpp"
+#include "rbee/api/gate.hpp"
+#include "rbee/api/route_fields.hpp"
+#include "rbee/base/text.hpp"
+
+#include <boost/json/array.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+namespace rbee::queen {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::array inference_paths = {
+    "/v1/inference",
+    "/infer",
+    "/execute",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/v1/embeddings",
+    "/v1/rerank",
+    "/tokenize",
+    "/detokenize",
+    "/apply-template",
+    "/infill",
+};
+
+/// Further attempts after the first, for failures that are not just "busy".
+constexpr int repeats_max = 2;
+/// A worker that says it is full is free again within this, most of the time: the queen's count is
+/// exact but for requests that just ended and clients that go past the queen.
+constexpr Duration busy_hold = std::chrono::milliseconds(100);
+constexpr Duration not_ready_hold = std::chrono::milliseconds(250);
+/// An answer that is not streamed comes only when all of it is ready.
+constexpr Duration answer_max = std::chrono::minutes(10);
+constexpr std::size_t error_bytes_max = 256UL * 1024;
+
+/// Fields that the queen sets itself or that belong to one connection.
+bool passes_on(std::string_view name) {
+    constexpr std::array ours = {
+        "Authorization",
+        "Host",
+        "Content-Length",
+        "Content-Type",
+        "Expect",
+        "X-Correlation-Id",
+        "X-Request-Id",
+        "X-Rbee-Worker",
+        "Accept-Encoding",
+        "X-Api-Key",
+    };
+    return !http::is_hop_by_hop(name) &&
+           std::ranges::none_of(ours, [&](std::string_view one) { return iequals(one, name); });
+}
+
+/// The error as a started stream of this dialect shows it.
+Error for_stream(Error error, api::StreamDialect dialect) {
+    if (error.code == Errc::cancelled) {
+        error.what = "the request was cancelled";
+        error.wire_code = dialect == api::StreamDialect::rbee ? "CANCELLED" : "REQUEST_CANCELED";
+    } else if (error.code == Errc::timeout && dialect == api::StreamDialect::rbee) {
+        error.wire_code = "TIMEOUT";
+    }
+    return for_client(error);
+}
+
+} // namespace
+
+/// How one attempt ended.
+struct Gateway::Attempt {
+    enum class Next { done, wait_again, repeat };
+    Next next = Next::done;
+    std::string outcome = "ok"; ///< For metrics and the log.
+    Error error;                ///< What to answer if this was the last attempt.
+};
+
+Gateway::Gateway(Parts parts)
+    : fleet_(parts.fleet), dispatcher_(parts.dispatcher), hives_(parts.hives),
+      running_(parts.running), clock_(parts.clock), log_(parts.log), metrics_(parts.metrics) {}
+
+void Gateway::mount(http::Router& router) {
+    for (const char* path : inference_paths) {
+        router.add("POST", path, [this](http::Exchange& exchange) {
+            return handle_inference(exchange);
+        });
+    }
+    for (const char* path : {"/v2/tasks", "/v1/tasks"}) {
+        router.add("POST", path, [this](http::Exchange& exchange) {
+            return handle_task(exchange);
+        });
+    }
+    for (const char* path : {"/v1/inference/{id}", "/v2/inference/{id}"}) {
+        router.add("DELETE", path, [this](http::Exchange& exchange) {
+            return handle_cancel(exchange);
+        });
+    }
+}
+
+asio::awaitable<void> Gateway::handle_cancel(http::Exchange& exchange) {
+    const std::string id = exchange.path_parameters.at(0);
+    const std::size_t count = running_.cancel(id);
+    log_.with_correlation(exchange.correlation_id())
+        .info("inference_cancel", "cancel was asked for", {{"requests", count}});
+    http::Response done;
+    done.status = 204;
+    const auto sent = co_await exchange.respond(std::move(done));
+    (void)sent; // the cancel has happened, whether or not they hear of it
+}
+
+// What is asked
+// ------------------------------------------------------------------------------------
+
+asio::awaitable<void> Gateway::handle_inference(http::Exchange& exchange) {
+    auto body = co_await exchange.read_body(api::inference_body_bytes_max);
+    if (!body) {
+        co_return co_await answer_error(exchange, body.error());
+    }
+    const auto fields = api::route_fields(*body);
+    if (!fields) {
+        co_return co_await answer_error(exchange, fields.error());
+    }
+    auto model = resolve_model(fleet_, fields->model);
+    if (!model) {
+        co_return co_await answer_error(exchange, model.error());
+    }
+    InferenceJob job{
+        exchange.head().target, std::move(*body), {std::move(*model), {}}, fields->job_id
+    };
+    co_await serve(exchange, std::move(job));
+}
+
+asio::awaitable<void> Gateway::handle_task(http::Exchange& exchange) {
+    auto body = co_await api::read_object(exchange, api::inference_body_bytes_max);
+    if (!body) {
+        co_return co_await answer_error(exchange, body.error());
+    }
+    auto job = make_task(fleet_, std::move(*body));
+    if (!job) {
+        co_return co_await answer_error(exchange, job.error());
+    }
+    co_await serve(exchange, std::move(*job));
+}
+
+asio::awaitable<void> Gateway::answer_error(http::Exchange& exchange, Error error) {
+    const std::string code = api::wire_code_of(error);
+    const int status = api::status_of(error);
+    metrics_.request_done(
+        exchange.head().path,
+        error.code == Errc::cancelled ? "cancelled"
+        : code == "QUEUE_FULL"        ? "queue_full"
+        : code == "NO_IDLE_WORKERS"   ? "no_worker"
+        : status < 500                ? "client_error"
+                                      : "failed"
+    );
+    const auto log = log_.with_correlation(exchange.correlation_id());
+    log.write(
+        status < 500 ? telemetry::Level::info : telemetry::Level::error,
+        "inference_refused",
+        error.what,
+        {{"code", code}, {"status", status}}
+    );
+    json::object details;
+    if (code == "QUEUE_FULL") {
+        details["queue_capacity"] = dispatcher_.capacity();
+    } else if (code == "MODEL_NOT_FOUND") {
+        json::array known;
+        for (const auto& [name, model] : fleet_.models()) {
+            known.emplace_back(name);
+        }
+        details["known_models"] = std::move(known);
+    }
+    auto response = api::error_response(error, exchange.correlation_id(), details);
+    const auto sent = co_await exchange.respond(std::move(response));
+    (void)sent; // the client may have gone; there is nobody else to tell
+}
+
+// The way of a request
+// -----------------------------------------------------------------------------
+
+asio::awaitable<void> Gateway::serve(http::Exchange& exchange, InferenceJob job) {
+    const Running::Entry entry(
+        running_, {exchange.correlation_id(), job.job_id}, exchange.cancel()
+    );
+    const auto log = log_.with_correlation(exchange.correlation_id());
+    log.info("inference_start", "Starting inference", {{"model", job.wanted.model}});
+    auto demand = std::make_shared<Demand>(
+        Demand{job.wanted, exchange.correlation_id(), &exchange.cancel(), std::nullopt}
+    );
+    Attempt last;
+    for (int repeats = 0; repeats <= repeats_max;) {
+        auto lease = co_await dispatcher_.acquire(demand);
+        if (!lease) {
+            co_return co_await answer_error(exchange, lease.error());
+        }
+        Worker& worker = lease->worker();
+        metrics_.queue_wait(clock_.now() - exchange.received_at());
+        log.info(
+            "worker_assigned",
+            "a worker was chosen",
+            {{"worker_id", worker.info.id}, {"hive", worker.hive}}
+        );
+        metrics_.attempt();
+        metrics_.in_flight(1);
+        last = co_await attempt(exchange, job, worker);
+        metrics_.in_flight(-1);
+        if (last.next == Attempt::Next::done) {
+            break;
+        }
+        metrics_.requeue();
+        repeats += last.next == Attempt::Next::repeat ? 1 : 0;
+        log.info(
+            "inference_requeue", "the hive refused; trying again", {{"cause", last.error.what}}
+        );
+    }
+    if (!exchange.started()) {
+        co_return co_await answer_error(exchange, last.error);
+    }
+    metrics_.request_done(exchange.head().path, last.outcome);
+    const auto level = last.outcome == "broken" ? telemetry::Level::error : telemetry::Level::info;
+    const std::chrono::duration<double, std::milli> took = clock_.now() - exchange.received_at();
+    log.write(
+        level,
+        "inference_complete",
+        last.outcome == "ok" ? "Inference complete" : "Inference ended",
+        {{"outcome", last.outcome}, {"cause", last.error.what}, {"ms", took.count()}}
+    );
+}
+
+asio::awaitable<Gateway::Attempt>
+Gateway::attempt(http::Exchange& exchange, const InferenceJob& job, Worker& worker) {
+    http::ClientRequest request;
+    request.method = "POST";
+    request.target = job.target;
+    request.body = job.body;
+    for (const auto& [name, value] : exchange.head().headers) {
+        if (passes_on(name)) {
+            request.headers.add(name, value);
+        }
+    }
+    request.headers.add("X-Correlation-Id", exchange.correlation_id());
+    request.headers.add("X-Rbee-Worker", worker.info.id);
+    http::CallOptions limits;
+    limits.head_limit = answer_max;
+    limits.body_limit = answer_max;
+    limits.cancel = &exchange.cancel();
+    const auto upstream = co_await hives_.open(worker.endpoint, std::move(request), limits);
+    if (!upstream) {
+        co_return not_opened(exchange, worker, upstream.error());
+    }
+    if ((*upstream)->head().status >= 400) {
+        auto ended = co_await refused(exchange, worker, **upstream);
+        co_return ended;
+    }
+    auto ended = co_await relay(exchange, worker, **upstream);
+    co_return ended;
+}
+
+Gateway::Attempt Gateway::not_opened(http::Exchange& exchange, Worker& worker, const Error& error) {
+    if (error.code == Errc::cancelled) {
+        return {Attempt::Next::done, "cancelled", error};
+    }
+    log_.with_correlation(exchange.correlation_id())
+        .warn("hive_failed", error.what, {{"hive", worker.hive}, {"worker_id", worker.info.id}});
+    if (error.code == Errc::unavailable) {
+        // Nothing was sent. Its next report makes it available again.
+        fleet_.unreachable(worker.hive, error.what);
+        dispatcher_.hold(worker, not_ready_hold);
+    }
+    const bool again = error.code == Errc::unavailable || error.code == Errc::io;
+    return {again ? Attempt::Next::repeat : Attempt::Next::done, "failed", for_client(error)};
+}
+
+/// An answer of 400 or more: either the worker cannot take the request now, or it is the answer.
+asio::awaitable<Gateway::Attempt>
+Gateway::refused(http::Exchange& exchange, Worker& worker, http::ResponseStream& upstream) {
+    std::string body;
+    while (true) {
+        const auto bytes = co_await upstream.next();
+        if (!bytes) {
+            co_return Attempt{Attempt::Next::done, "failed", for_client(bytes.error())};
+        }
+        if (bytes->empty()) {
+            break;
+        }
+        if (body.size() + bytes->size() > error_bytes_max) {
+            const Error error{Errc::io, "the error answer of the worker is too long", {}};
+            co_return Attempt{Attempt::Next::done, "failed", error};
+        }
+        body.append(*bytes);
+    }
+    const http::ResponseHead& head = upstream.head();
+    Error error = api::error_from_response(head.status, body);
+    if (head.status == 503 && error.wire_code == "ALL_SLOTS_BUSY") {
+        dispatcher_.hold(worker, busy_hold);
+        co_return Attempt{Attempt::Next::wait_again, "failed", std::move(error)};
+    }
+    const bool unknown = head.status == 404 && error.wire_code == "WORKER_NOT_FOUND";
+    if (unknown || (head.status == 503 && error.wire_code == "WORKER_NOT_READY")) {
+        dispatcher_.hold(worker, not_ready_hold);
+        const Error last{
+            Errc::unavailable, "the worker for this model is not ready", "WORKER_NOT_READY"
+        };
+        co_return Attempt{Attempt::Next::repeat, "failed", last};
+    }
+    http::Response response;
+    response.status = head.status;
+    response.content_type =
+        std::string(head.headers.find("Content-Type").value_or("application/json"));
+    response.body = std::move(body);
+    if (const auto after = head.headers.find("Retry-After")) {
+        response.headers.add("Retry-After", std::string(*after));
+    }
+    response.headers.add("X-Rbee-Worker", worker.info.id);
+    response.headers.add("X-Rbee-Hive", worker.hive);
+    const auto sent = co_await exchange.respond(std::move(response));
+    (void)sent; // the client may have gone; there is nobody else to tell
+    co_return Attempt{
+        Attempt::Next::done, head.status < 500 ? "client_error" : "failed", std::move(error)
+    };
+}
+
+asio::awaitable<Gateway::Attempt>
+Gateway::relay(http::Exchange& exchange, const Worker& worker, http::ResponseStream& upstream) {
+    const auto dialect = api::stream_dialect_of(exchange.head().path);
+    const std::string& id = exchange.correlation_id();
+    http::Headers who;
+    who.add("X-Rbee-Worker", worker.info.id);
+    who.add("X-Rbee-Hive", worker.hive);
+    const auto frame = [dialect, &id](const Error& error) {
+        return api::error_frame(dialect, for_stream(error, dialect), id);
+    };
+    const auto outcome = co_await http::relay(upstream, exchange, frame, std::move(who));
+    if (outcome.first_byte_at) {
+        metrics_.first_byte(*outcome.first_byte_at - exchange.received_at());
+    }
+    const Error error = outcome.error.value_or(Error{Errc::internal, "", {}});
+    switch (outcome.kind) {
+    case http::RelayOutcome::Kind::complete:
+        co_return Attempt{Attempt::Next::done, "ok", error};
+    case http::RelayOutcome::Kind::upstream_failed: {
+        const bool cancelled = error.code == Errc::cancelled;
+        co_return Attempt{Attempt::Next::done, cancelled ? "cancelled" : "broken", error};
+    }
+    case http::RelayOutcome::Kind::client_gone:
+        break;
+    }
+    co_return Attempt{Attempt::Next::done, "cancelled", error};
+}
+
+} // namespace rbee::queen

@@ -1,0 +1,76 @@
+#include "rbee/queen/hive_client.hpp"
+
+#include <chrono>
+#include <utility>
+
+namespace rbee::queen {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+asio::awaitable<Result<json::object>>
+HiveClient::call(http::Endpoint hive, api::ApiClient::Request request, http::CallOptions options) {
+    api::ApiClient api(client_, std::move(hive), token_.clone());
+    auto answer = co_await api.call(std::move(request), options);
+    co_return answer;
+}
+
+asio::awaitable<Result<std::unique_ptr<http::ResponseStream>>>
+HiveClient::open(http::Endpoint hive, http::ClientRequest request, http::CallOptions options) {
+    api::ApiClient api(client_, std::move(hive), token_.clone());
+    auto stream = co_await api.open(std::move(request), options);
+    co_return stream;
+}
+
+asio::awaitable<Result<http::Response>>
+HiveClient::fetch(http::Endpoint hive, http::ClientRequest request, http::CallOptions options) {
+    auto opened = co_await open(std::move(hive), std::move(request), options);
+    if (!opened) {
+        co_return error_of(opened);
+    }
+    http::ResponseStream& stream = **opened;
+    http::Response response;
+    response.status = stream.head().status;
+    response.content_type =
+        std::string(stream.head().headers.find("Content-Type").value_or("application/json"));
+    while (true) {
+        const auto bytes = co_await stream.next();
+        if (!bytes) {
+            co_return error_of(bytes);
+        }
+        if (bytes->empty()) {
+            co_return response;
+        }
+        if (response.body.size() + bytes->size() > options.body_bytes_max) {
+            co_return fail(Errc::io, "the answer of the hive is too long");
+        }
+        response.body.append(*bytes);
+    }
+}
+
+asio::awaitable<Result<api::HiveReport>> HiveClient::report(http::Endpoint hive) {
+    http::CallOptions limits;
+    limits.head_limit = std::chrono::seconds(5);
+    limits.body_limit = std::chrono::seconds(5);
+    api::ApiClient::Request request;
+    request.target = "/v1/report";
+    const auto answer = co_await call(std::move(hive), std::move(request), limits);
+    if (!answer) {
+        co_return error_of(answer);
+    }
+    auto report = api::report_from_json(*answer);
+    co_return report;
+}
+
+Error for_client(const Error& error) {
+    const bool from_connect = error.code == Errc::unavailable && error.wire_code.empty();
+    if (from_connect) {
+        return {Errc::unavailable, "the hive cannot be reached", "HIVE_UNAVAILABLE"};
+    }
+    if (error.code == Errc::io && error.wire_code.empty()) {
+        return {Errc::io, "the connection to the hive broke", "UPSTREAM_FAILED"};
+    }
+    return error;
+}
+
+} // namespace rbee::queen

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "rbee/api/client.hpp"
+#include "rbee/api/types.hpp"
+#include "rbee/base/secret.hpp"
+#include "rbee/http/client.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/json/object.hpp>
+
+#include <memory>
+#include <string>
+
+namespace rbee::queen {
+
+/// The queen's calls to hives, with her token. Belongs to the loop of the http::Client, which must
+/// outlive it; it must outlive its calls.
+class HiveClient {
+public:
+    HiveClient(http::Client& client, Secret token) : client_(client), token_(std::move(token)) {}
+
+    /// A control call: JSON in, JSON out, error answers as Errors.
+    [[nodiscard]] boost::asio::awaitable<Result<boost::json::object>>
+    call(http::Endpoint hive, api::ApiClient::Request request, http::CallOptions options);
+
+    /// A call whose answer is passed on as it comes.
+    [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<http::ResponseStream>>>
+    open(http::Endpoint hive, http::ClientRequest request, http::CallOptions options);
+
+    /// A control call whose answer is passed on whole, whatever its status.
+    [[nodiscard]] boost::asio::awaitable<Result<http::Response>>
+    fetch(http::Endpoint hive, http::ClientRequest request, http::CallOptions options);
+
+    /// GET /v1/report, at most 5 s.
+    [[nodiscard]] boost::asio::awaitable<Result<api::HiveReport>> report(http::Endpoint hive);
+
+private:
+    http::Client& client_;
+    Secret token_;
+};
+
+/// The error without what only we may know: addresses of our machines (behaviour.md 2.2).
+[[nodiscard]] Error for_client(const Error& error);
+
+} // namespace rbee::queen

@@ -1,0 +1,58 @@
+#pragma once
+
+#include "rbee/http/router.hpp"
+#include "rbee/queen/fleet.hpp"
+#include "rbee/queen/hive_client.hpp"
+#include "rbee/queen/node_store.hpp"
+#include "rbee/telemetry/log.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/json/object.hpp>
+
+#include <functional>
+#include <string>
+
+namespace rbee::queen {
+
+/// Hives: their own reports, and the node registry under /v1/hives and /v2/registry/beehives.
+class HiveRoutes {
+public:
+    struct Parts {
+        Fleet& fleet;
+        HiveClient& hives;
+        NodeStore& nodes;
+        const Clock& clock;
+        const telemetry::Logger& log;
+    };
+
+    explicit HiveRoutes(Parts parts)
+        : fleet_(parts.fleet), hives_(parts.hives), nodes_(parts.nodes), clock_(parts.clock),
+          log_(parts.log) {}
+
+    void mount(http::Router& router);
+
+private:
+    [[nodiscard]] boost::asio::awaitable<void> heartbeat(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> list(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> show(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> add(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> remove(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> list_nodes(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> add_node(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> update_node(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> remove_node(http::Exchange& exchange);
+
+    /// Asks a hive that is to be added who it is.
+    [[nodiscard]] boost::asio::awaitable<Result<api::HiveReport>> probe(http::Endpoint endpoint);
+    [[nodiscard]] boost::asio::awaitable<Result<void>> forget(std::string name);
+    [[nodiscard]] boost::asio::awaitable<Result<Node>>
+    add_by_url(std::string name, std::string url);
+
+    Fleet& fleet_;
+    HiveClient& hives_;
+    NodeStore& nodes_;
+    const Clock& clock_;
+    telemetry::Logger log_;
+};
+
+} // namespace rbee::queen

@@ -1,0 +1,80 @@
+#include "rbee/queen/inference_job.hpp"
+
+#include "rbee/api/json.hpp"
+#include "rbee/base/ids.hpp"
+#include "rbee/domain/model_ref.hpp"
+#include "rbee/domain/validate.hpp"
+
+#include <boost/json/serialize.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <utility>
+#include <vector>
+
+namespace rbee::queen {
+
+namespace json = boost::json;
+
+Result<std::string> resolve_model(const Fleet& fleet, const std::string& asked) {
+    const auto models = fleet.models();
+    std::vector<std::string> names;
+    for (const auto& [name, model] : models) {
+        names.push_back(name);
+    }
+    const std::string list = names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
+    if (asked.empty()) {
+        if (names.size() == 1) {
+            return names.front();
+        }
+        return fail(Errc::invalid_argument, "model is required; known models: " + list);
+    }
+    const auto ref = domain::parse_model_ref(asked);
+    if (const std::string name = ref ? ref->to_string() : asked; fleet.knows_model(name)) {
+        return name;
+    }
+    return fail(
+        Errc::not_found, "the model does not exist here; known models: " + list, "MODEL_NOT_FOUND"
+    );
+}
+
+Result<InferenceJob> make_task(const Fleet& fleet, json::object body) {
+    const auto node = api::require_string(body, "node");
+    if (!node) {
+        return error_of(node);
+    }
+    if (const auto good = domain::check_node_name(*node); !good) {
+        return error_of(good);
+    }
+    const auto asked = api::require_string(body, "model");
+    if (!asked) {
+        return error_of(asked);
+    }
+    if (const auto prompt = api::require_string(body, "prompt"); !prompt) {
+        return error_of(prompt);
+    }
+    if (fleet.find_hive(*node) == nullptr) {
+        return fail(
+            Errc::not_found,
+            "no hive of this name is known; add it with `rbee hives add`",
+            "NODE_NOT_FOUND"
+        );
+    }
+    auto model = resolve_model(fleet, *asked);
+    if (!model) {
+        return error_of(model);
+    }
+    const auto given = api::get_string(body, "job_id");
+    if (!given) {
+        return error_of(given);
+    }
+    const std::string job_id = given->value_or("job-" + make_uuid());
+    for (const char* mine : {"node", "backend", "device"}) {
+        body.erase(mine);
+    }
+    body["job_id"] = job_id;
+    body["stream"] = true;
+    return InferenceJob{"/v1/inference", json::serialize(body), {std::move(*model), *node}, job_id};
+}
+
+} // namespace rbee::queen

@@ -1,0 +1,182 @@
+#include "rbee/queen/local_hive.hpp"
+
+#include "rbee/http/url.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <string_view>
+#include <utility>
+
+namespace rbee::queen {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr int lifeline_child_fd = 3;
+constexpr Duration probe_max = std::chrono::milliseconds(500);
+constexpr Duration backoff_first = std::chrono::seconds(1);
+constexpr Duration backoff_last = std::chrono::seconds(60);
+/// A hive that ran this long had no trouble starting: the next backoff begins anew.
+constexpr Duration settled_after = std::chrono::seconds(60);
+
+} // namespace
+
+LocalHive::LocalHive(Parts parts, Settings settings)
+    : fleet_(parts.fleet), hives_(parts.hives), timers_(parts.timers), log_(parts.log),
+      settings_(std::move(settings)),
+      tasks_(parts.timers.executor(), [this](std::string_view name, const std::exception_ptr&) {
+          log_.error("task_failed", "a task of the local hive failed", {{"task", name}});
+      }) {}
+
+process::Command LocalHive::command(int lifeline_fd) const {
+    process::Command out;
+    out.program = settings_.binary;
+    out.args = {
+        "--host",
+        "127.0.0.1",
+        "--port",
+        std::to_string(settings_.port),
+        "--queen-url",
+        settings_.queen_url,
+        "--node-name",
+        local_hive_name,
+        "--lifeline-fd",
+        std::to_string(lifeline_child_fd),
+    };
+    if (!settings_.models_dir.empty()) {
+        out.args.insert(out.args.end(), {"--models-dir", settings_.models_dir});
+    }
+    if (settings_.slots) {
+        out.args.insert(out.args.end(), {"--slots", std::to_string(*settings_.slots)});
+    }
+    out.env = settings_.environment;
+    if (!settings_.token.empty()) {
+        out.env.push_back("LLORCH_API_TOKEN=" + std::string(settings_.token.expose()));
+    }
+    out.inherit = {{lifeline_fd, lifeline_child_fd}};
+    out.log_path = settings_.log_path;
+    return out;
+}
+
+asio::awaitable<void> LocalHive::start() {
+    adopted_ = settings_.port != 0 && co_await adopt();
+    if (!adopted_) {
+        tasks_.start(keep_running(), "local hive");
+    }
+}
+
+asio::awaitable<bool> LocalHive::adopt() {
+    const http::Endpoint endpoint{"127.0.0.1", settings_.port, {}};
+    api::ApiClient::Request request;
+    request.target = "/v1/health";
+    http::CallOptions limits;
+    limits.connect_limit = probe_max;
+    limits.head_limit = probe_max;
+    limits.body_limit = probe_max;
+    const auto health = co_await hives_.call(endpoint, std::move(request), limits);
+    if (!health) {
+        co_return false;
+    }
+    log_.info(
+        "hive_adopted", "a hive runs here already: using it", {{"url", endpoint.to_string()}}
+    );
+    fleet_.add_hive(local_hive_name, endpoint);
+    auto report = co_await hives_.report(endpoint);
+    if (report) {
+        report->hive_id = local_hive_name;
+        fleet_.apply(std::move(*report));
+    } else {
+        log_.warn("hive_report_failed", report.error().what, {{"hive", local_hive_name}});
+    }
+    co_return true;
+}
+
+Result<void> LocalHive::launch() {
+    auto lifeline = process::Lifeline::make();
+    if (!lifeline) {
+        return error_of(lifeline);
+    }
+    auto child = process::Child::spawn(timers_.executor(), command(lifeline->child_end()));
+    if (!child) {
+        return error_of(child);
+    }
+    lifeline->close_child_end();
+    lifeline_ = std::make_unique<process::Lifeline>(std::move(*lifeline));
+    child_ = std::move(*child);
+    log_.info("hive_started", "the local hive was started", {{"pid", child_->pid()}});
+    return {};
+}
+
+asio::awaitable<void> LocalHive::keep_running() {
+    Duration backoff = backoff_first;
+    while (!stopping_) {
+        const TimePoint started = timers_.clock().now();
+        const auto launched = launch();
+        std::string why;
+        if (launched) {
+            const auto status = co_await child_->wait();
+            why = status.describe();
+        } else {
+            why = launched.error().what;
+        }
+        if (stopping_) {
+            break;
+        }
+        ++failures_;
+        fleet_.unreachable(local_hive_name, "the hive ended: " + why);
+        if (timers_.clock().now() - started > settled_after) {
+            backoff = backoff_first;
+        }
+        const std::chrono::duration<double> delay = backoff;
+        log_.error(
+            "hive_ended",
+            "the local hive ended; it will be started again",
+            {{"cause", why}, {"delay_s", delay.count()}, {"log", settings_.log_path}}
+        );
+        co_await timers_.sleep_for(backoff);
+        backoff = std::min(backoff * 2, backoff_last);
+    }
+}
+
+asio::awaitable<bool> LocalHive::wait_ready(TimePoint due) {
+    while (timers_.clock().now() < due && !stopping_ && hopeful()) {
+        const Hive* hive = fleet_.find_hive(local_hive_name);
+        if (hive != nullptr && hive->available) {
+            co_return true;
+        }
+        co_await timers_.sleep_for(std::chrono::milliseconds(20));
+    }
+    co_return false;
+}
+
+asio::awaitable<void> LocalHive::stop(Duration grace) {
+    stopping_ = true;
+    if (child_ && child_->running()) {
+        const Hive* hive = fleet_.find_hive(local_hive_name);
+        if (hive != nullptr && hive->available) {
+            api::ApiClient::Request request;
+            request.method = "POST";
+            request.target = "/v1/admin/shutdown";
+            http::CallOptions limits;
+            limits.connect_limit = std::min<Duration>(grace, std::chrono::seconds(2));
+            limits.head_limit = limits.connect_limit;
+            const auto asked = co_await hives_.call(hive->endpoint, std::move(request), limits);
+            if (asked) {
+                const auto gone = co_await child_->wait_until(timers_.clock().now() + grace);
+                (void)gone; // stop() below looks again
+            }
+        }
+        const auto outcome =
+            co_await child_->stop(std::chrono::seconds(5), std::chrono::seconds(5));
+        log_.info(
+            "hive_stopped",
+            "the local hive was stopped",
+            {{"step", process::to_string(outcome.step)}, {"status", outcome.status.describe()}}
+        );
+    }
+    co_await tasks_.stop();
+}
+
+} // namespace rbee::queen

@@ -1,0 +1,269 @@
+#include "rbee/queen/options.hpp"
+
+#include "rbee/base/text.hpp"
+#include "rbee/config/toml_file.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <array>
+#include <limits>
+#include <map>
+#include <utility>
+
+namespace rbee::queen {
+namespace {
+
+using Texts = std::map<std::string, std::string>;
+
+/// One setting: its flag, its variable, its place in the file, and what its text does.
+struct Setting {
+    const char* flag;
+    const char* variable;
+    const char* file_key;
+    const char* help;
+    std::function<Result<void>(Options&, const std::string&)> apply;
+    bool numeric = false;
+};
+
+template <typename Number>
+Result<Number>
+number(const char* flag, const std::string& text, std::uint64_t min, std::uint64_t max) {
+    const auto value = parse_u64(text);
+    if (!value || *value < min || *value > max) {
+        return fail(
+            Errc::invalid_argument, fmt::format("{} must be a number from {} to {}", flag, min, max)
+        );
+    }
+    return static_cast<Number>(*value);
+}
+
+template <typename Number, typename Member>
+auto numeric(const char* flag, Member Options::* member, std::uint64_t min, std::uint64_t max) {
+    return [=](Options& options, const std::string& text) -> Result<void> {
+        const auto value = number<Number>(flag, text, min, max);
+        if (!value) {
+            return error_of(value);
+        }
+        options.*member = Member(*value);
+        return {};
+    };
+}
+
+auto text_of(std::string Options::* member) {
+    return [=](Options& options, const std::string& text) -> Result<void> {
+        options.*member = text;
+        return {};
+    };
+}
+
+Result<void> set_local_hive(Options& options, const std::string& text) {
+    const std::map<std::string, LocalHiveMode> modes = {
+        {"auto", LocalHiveMode::automatic},
+        {"always", LocalHiveMode::always},
+        {"never", LocalHiveMode::never},
+    };
+    const auto found = modes.find(text);
+    if (found == modes.end()) {
+        return fail(Errc::invalid_argument, "--local-hive must be auto, always or never");
+    }
+    options.local_hive = found->second;
+    return {};
+}
+
+const std::vector<Setting>& settings() {
+    static const std::vector<Setting> all = {
+        {"-p,--port",
+         "RBEE_QUEEN_PORT",
+         "server.port",
+         "Port to listen on (0: any free one) [8080]",
+         numeric<std::uint16_t>("--port", &Options::port, 0, 65535),
+         true},
+        {"--host",
+         "RBEE_QUEEN_HOST",
+         "server.host",
+         "Address to listen on [127.0.0.1]",
+         text_of(&Options::host)},
+        {"-d,--database",
+         "RBEE_DATABASE",
+         "database.path",
+         "Node registry [$RBEE_HOME/beehives.db]",
+         text_of(&Options::database)},
+        {"--token-file",
+         "LLORCH_API_TOKEN_FILE",
+         "auth.api_token_file",
+         "File with the API token (mode 0600)",
+         text_of(&Options::token_file)},
+        {"--queue-capacity",
+         "RBEE_QUEUE_CAPACITY",
+         "queue.capacity",
+         "Requests that may wait for a slot [100]",
+         numeric<std::size_t>("--queue-capacity", &Options::queue_capacity, 0, 1'000'000),
+         true},
+        {"--queue-wait-s",
+         "RBEE_QUEUE_WAIT_S",
+         "queue.wait_s",
+         "Longest wait for a slot, in seconds [300]",
+         numeric<unsigned>("--queue-wait-s", &Options::queue_wait, 1, 86'400),
+         true},
+        {"--local-hive",
+         "RBEE_LOCAL_HIVE",
+         "local_hive.mode",
+         "Run a hive on this machine: auto (when no other is registered), always or never [auto]",
+         set_local_hive},
+        {"--local-hive-port",
+         "RBEE_LOCAL_HIVE_PORT",
+         "local_hive.port",
+         "Port of that hive (0: any free one) [9200]",
+         numeric<std::uint16_t>("--local-hive-port", &Options::local_hive_port, 0, 65535),
+         true},
+        {"--hive-binary",
+         "RBEE_HIVE_BINARY",
+         "local_hive.binary",
+         "Program of that hive [rbee-hive beside queen-rbee]",
+         text_of(&Options::hive_binary)},
+        {"--models-dir",
+         "RBEE_MODELS_DIR",
+         "local_hive.models_dir",
+         "Models of that hive [its own default]",
+         text_of(&Options::models_dir)},
+        {"--slots",
+         "RBEE_SLOTS",
+         "local_hive.slots",
+         "Requests at a time for each worker [hive's default]",
+         numeric<std::uint32_t>("--slots", &Options::slots, 1, 1024),
+         true},
+    };
+    return all;
+}
+
+void set_logging(Options& options, const Surroundings& around) {
+    options.log_format =
+        around.stderr_is_terminal ? telemetry::Format::pretty : telemetry::Format::json;
+    const auto format = around.environment("LLORCH_LOG_FORMAT");
+    if (format == "json" || format == "pretty") {
+        options.log_format = format == "json" ? telemetry::Format::json : telemetry::Format::pretty;
+    }
+    const auto level = telemetry::parse_level(around.environment("RBEE_LOG_LEVEL").value_or(""));
+    options.log_level = level.value_or(options.log_level);
+}
+
+void set_places(Options& options, const Surroundings& around) {
+    const auto home = around.environment("RBEE_HOME");
+    options.home =
+        home && !home->empty() ? *home : around.environment("HOME").value_or(".") + "/.rbee";
+    options.database = options.home + "/beehives.db";
+    const auto slash = around.program_path.rfind('/');
+    options.hive_binary = slash == std::string::npos
+                              ? "rbee-hive"
+                              : around.program_path.substr(0, slash) + "/rbee-hive";
+}
+
+/// The values of the file as the texts that flags would carry.
+Result<Texts> read_file(const std::string& path) {
+    Texts texts;
+    if (path.empty()) {
+        return texts;
+    }
+    auto file = config::TomlFile::load(path);
+    if (!file) {
+        return error_of(file);
+    }
+    for (const Setting& setting : settings()) {
+        if (setting.numeric) {
+            const auto value = file->get<std::uint32_t>(setting.file_key);
+            if (!value) {
+                return error_of(value);
+            }
+            if (*value) {
+                texts[setting.file_key] = std::to_string(**value);
+            }
+            continue;
+        }
+        const auto value = file->get<std::string>(setting.file_key);
+        if (!value) {
+            return error_of(value);
+        }
+        if (*value) {
+            texts[setting.file_key] = **value;
+        }
+    }
+    const auto known = file->check_unknown();
+    if (!known) {
+        return error_of(known);
+    }
+    return texts;
+}
+
+/// Flag over environment over file over default.
+Result<Options> merge(
+    const std::vector<std::optional<std::string>>& flags,
+    const Surroundings& around,
+    const Texts& file
+) {
+    Options options;
+    set_places(options, around);
+    set_logging(options, around);
+    for (std::size_t i = 0; i < settings().size(); ++i) {
+        const Setting& setting = settings()[i];
+        auto text = flags[i];
+        std::string source;
+        if (!text) {
+            text = around.environment(setting.variable);
+            source = std::string(setting.variable) + ": ";
+        }
+        if (!text || text->empty()) {
+            const auto found = file.find(setting.file_key);
+            text = found == file.end() ? text : std::optional(found->second);
+            source = std::string(setting.file_key) + ": ";
+        }
+        if (!text || (text->empty() && !flags[i])) {
+            continue;
+        }
+        const auto applied = setting.apply(options, *text);
+        if (!applied) {
+            return flags[i] ? error_of(applied)
+                            : std::unexpected(applied.error().within(source + "setting"));
+        }
+    }
+    return options;
+}
+
+} // namespace
+
+CommandLine
+parse_command_line(const std::vector<std::string>& arguments, const Surroundings& around) {
+    CLI::App cli(
+        "The control plane of rbee: routes prompts to workers on all hives.", "queen-rbee"
+    );
+    cli.set_version_flag("--version", "queen-rbee " RBEE_VERSION);
+    std::string config;
+    std::vector<std::optional<std::string>> flags(settings().size());
+    for (std::size_t i = 0; i < settings().size(); ++i) {
+        cli.add_option(settings()[i].flag, flags[i], settings()[i].help);
+    }
+    cli.add_option("-c,--config", config, "Settings file (TOML)");
+    cli.footer("Every setting can also come from the environment or the file; flags win, then the\n"
+               "environment. Token: --token-file, LLORCH_API_TOKEN_FILE or LLORCH_API_TOKEN.");
+    try {
+        auto reversed = std::vector<std::string>(arguments.rbegin(), arguments.rend());
+        cli.parse(std::move(reversed));
+    } catch (const CLI::CallForHelp&) {
+        return {std::nullopt, 0, cli.help()};
+    } catch (const CLI::CallForVersion&) {
+        return {std::nullopt, 0, "queen-rbee " RBEE_VERSION "\n"};
+    } catch (const CLI::ParseError& error) {
+        return {std::nullopt, 1, fmt::format("queen-rbee: {}\n", error.what())};
+    }
+    auto file = read_file(config);
+    if (!file) {
+        return {std::nullopt, 1, fmt::format("queen-rbee: {}\n", file.error().what)};
+    }
+    auto options = merge(flags, around, *file);
+    if (!options) {
+        return {std::nullopt, 1, fmt::format("queen-rbee: {}\n", options.error().what)};
+    }
+    return {std::move(*options), 0, {}};
+}
+
+} // namespace rbee::queen

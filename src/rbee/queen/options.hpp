@@ -1,0 +1,62 @@
+#pragma once
+
+#include "rbee/base/result.hpp"
+#include "rbee/telemetry/log.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rbee::queen {
+
+/// When the queen starts a hive on her own machine.
+enum class LocalHiveMode {
+    automatic, ///< When no other hive is registered.
+    always,
+    never,
+};
+
+/// How queen-rbee runs, after flags, environment, file and defaults were merged in that order.
+struct Options {
+    std::string host = "127.0.0.1";
+    std::uint16_t port = 8080; ///< 0 = any free one.
+    std::string home;          ///< Data directory.
+    std::string database;
+    std::string token_file; ///< Empty: see LLORCH_API_TOKEN.
+    std::size_t queue_capacity = 100;
+    std::chrono::seconds queue_wait{300};
+    LocalHiveMode local_hive = LocalHiveMode::automatic;
+    std::uint16_t local_hive_port = 9200; ///< 0 = any free one.
+    std::string hive_binary;
+    std::string models_dir;             ///< Empty: the hive's own default.
+    std::optional<std::uint32_t> slots; ///< For each worker; the hive's default when absent.
+    telemetry::Format log_format = telemetry::Format::json;
+    telemetry::Level log_level = telemetry::Level::info;
+};
+
+/// Reads one environment variable.
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+
+/// What the command line asks for: to run, or to print something and end.
+struct CommandLine {
+    std::optional<Options> options;
+    int exit_code = 0;
+    std::string text; ///< For stdout when exit_code is 0, else for stderr.
+};
+
+/// What the process knows of itself.
+struct Surroundings {
+    Environment environment;
+    std::string program_path; ///< To find sibling programs.
+    bool stderr_is_terminal = false;
+};
+
+[[nodiscard]] CommandLine
+parse_command_line(const std::vector<std::string>& arguments, const Surroundings& around);
+
+} // namespace rbee::queen

@@ -1,0 +1,138 @@
+#include "rbee/worker/admin_routes.hpp"
+
+#include "rbee/api/gate.hpp"
+#include "rbee/http/sse.hpp"
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <cmath>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace rbee::worker {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+using Phase = WorkerStatus::Phase;
+
+namespace {
+
+constexpr const char* progress_path = "/v1/loading/progress";
+
+std::string progress_event(const engine::LoadProgress& progress) {
+    const json::object event{
+        {"stage", "loading_to_vram"},
+        {"layers_loaded", progress.layers_loaded},
+        {"layers_total", progress.layers_total},
+        {"vram_mb", 0}, // nothing leaves main memory on a CPU
+        {"loaded_bytes", progress.loaded_bytes},
+        {"fraction", std::round(static_cast<double>(progress.fraction) * 1000) / 1000},
+    };
+    return http::format_sse(json::serialize(event));
+}
+
+/// How a progress stream ends, once loading is over.
+std::string last_events(const WorkerStatus& status) {
+    json::object event{{"stage", "ready"}};
+    if (status.phase() != Phase::ready) {
+        const bool failed = status.phase() == Phase::failed;
+        event["stage"] = "error";
+        event["message"] = failed ? status.reason() : "the worker is shutting down";
+    }
+    return http::format_sse(json::serialize(event)) + http::format_sse("[DONE]");
+}
+
+} // namespace
+
+void AdminRoutes::install(http::Router& router) {
+    for (const char* path : {"/health", "/v1/health"}) {
+        router.add(
+            "GET",
+            path,
+            [this](http::Exchange& exchange) { return health(exchange); },
+            http::Access::open
+        );
+    }
+    router.add("GET", "/v1/ready", [this](http::Exchange& exchange) { return ready(exchange); });
+    router.add("GET", progress_path, [this](http::Exchange& exchange) {
+        return progress(exchange);
+    });
+    for (const char* path : {"/v1/admin/shutdown", "/v1/shutdown", "/shutdown"}) {
+        router.add("POST", path, [this](http::Exchange& exchange) { return shutdown(exchange); });
+    }
+}
+
+asio::awaitable<void> AdminRoutes::health(http::Exchange& exchange) {
+    const bool healthy = core_.status.phase() != Phase::failed;
+    json::object body{
+        {"status", healthy ? "healthy" : "unhealthy"},
+        {"version", RBEE_VERSION},
+        {"api_version", "v1"},
+        {"vram_bytes", 0},
+        {"state", core_.status.name(core_.slots.busy())},
+    };
+    co_await api::respond_json(exchange, healthy ? 200 : 503, std::move(body));
+}
+
+asio::awaitable<void> AdminRoutes::ready(http::Exchange& exchange) {
+    const Phase phase = core_.status.phase();
+    json::object body{
+        {"ready", phase == Phase::ready}, {"state", core_.status.name(core_.slots.busy())}
+    };
+    if (phase == Phase::ready) {
+        body["model_loaded"] = true;
+        body["model"] = core_.settings.model_name;
+        body["slots_total"] = core_.slots.total();
+        body["slots_busy"] = core_.slots.busy();
+    } else if (phase == Phase::loading) {
+        body["progress_url"] = progress_path;
+    } else if (!core_.status.reason().empty()) {
+        body["reason"] = core_.status.reason();
+    }
+    co_await api::respond_json(exchange, 200, std::move(body));
+}
+
+asio::awaitable<void> AdminRoutes::progress(http::Exchange& exchange) {
+    if (core_.status.phase() == Phase::draining || core_.status.phase() == Phase::failed) {
+        const auto refused = core_.status.check_ready();
+        co_await api::respond_error(exchange, refused.error());
+        co_return;
+    }
+    http::Headers headers;
+    headers.add("Content-Type", "text/event-stream");
+    headers.add("Cache-Control", "no-cache");
+    auto sent = co_await exchange.begin_stream(200, std::move(headers));
+    bool changed = true;
+    while (sent && core_.status.phase() == Phase::loading) {
+        const std::string event =
+            changed ? progress_event(core_.status.loaded()) : std::string(": keep-alive\n\n");
+        sent = co_await exchange.write(event);
+        if (!sent || core_.status.phase() != Phase::loading) {
+            break; // it may have changed while this was written
+        }
+        const TimePoint due = core_.timers.clock().now() + core_.settings.keep_alive_period;
+        changed = co_await core_.status.changed(due);
+    }
+    if (!sent) {
+        co_return;
+    }
+    const std::string events = last_events(core_.status);
+    sent = co_await exchange.write(events);
+    if (sent) {
+        sent = co_await exchange.end_stream();
+    }
+}
+
+asio::awaitable<void> AdminRoutes::shutdown(http::Exchange& exchange) {
+    core_.log.with_correlation(exchange.correlation_id())
+        .info("shutdown_requested", "shutdown was requested", {{"identity", exchange.actor}});
+    core_.status.drain();
+    json::object body{{"message", "shutting down"}, {"state", "draining"}};
+    co_await api::respond_json(exchange, 202, std::move(body));
+    shutdown_();
+}
+
+} // namespace rbee::worker

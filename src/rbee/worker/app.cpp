@@ -1,0 +1,292 @@
+#include "rbee/worker/app.hpp"
+
+#include "rbee/runtime/signals.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <random>
+#include <utility>
+
+namespace rbee::worker {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// What a stop may take beyond the drain limit before the process ends without it.
+constexpr Duration stop_reserve = std::chrono::seconds(10);
+
+std::uint64_t random_number() {
+    std::random_device device;
+    return (static_cast<std::uint64_t>(device()) << 32U) | device();
+}
+
+/// Regular files have no end that could be waited for.
+bool can_watch(int fd) {
+    struct stat info{};
+    return ::fstat(fd, &info) == 0 && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode));
+}
+
+std::string text_of(const std::exception_ptr& failure) {
+    try {
+        std::rethrow_exception(failure);
+    } catch (const std::exception& error) {
+        return error.what();
+    } catch (...) {
+        return "unknown";
+    }
+}
+
+Result<telemetry::Logger> open_log(const config::Environment& environment) {
+    const std::string wanted = environment("LLORCH_LOG_FORMAT").value_or("");
+    const bool pretty = wanted == "pretty" || (wanted.empty() && ::isatty(STDERR_FILENO) == 1);
+    telemetry::Logger::Options options;
+    options.component = "llm-worker-rbee";
+    options.format = pretty ? telemetry::Format::pretty : telemetry::Format::json;
+    const std::string level = environment("LLORCH_LOG_LEVEL").value_or("info");
+    options.level = telemetry::parse_level(level).value_or(telemetry::Level::info);
+    return telemetry::Logger::open(std::move(options));
+}
+
+} // namespace
+
+struct WorkerApp::Parts {
+    telemetry::Logger log;
+    Secret token;
+    Listener listener;
+    std::unique_ptr<engine::Engine> engine;
+};
+
+Result<std::unique_ptr<WorkerApp>> WorkerApp::create(
+    WorkerOptions options,
+    const config::Environment& environment,
+    std::unique_ptr<engine::Engine> engine
+) {
+    auto log = open_log(environment);
+    if (!log) {
+        return error_of(log);
+    }
+    auto token = load_token(options, environment);
+    if (!token) {
+        return error_of(token);
+    }
+    if (!options.listen_fd) {
+        if (const auto allowed = check_bind(options.listen, *token); !allowed) {
+            return error_of(allowed);
+        }
+    }
+    if (options.lifeline_fd && !can_watch(*options.lifeline_fd)) {
+        return fail(Errc::invalid_argument, "--lifeline-fd is neither a pipe nor a socket");
+    }
+    auto listener =
+        options.listen_fd ? adopt_listener(*options.listen_fd) : open_listener(options.listen);
+    if (!listener) {
+        return error_of(listener);
+    }
+    if (const auto allowed = check_bind(listener->endpoint, *token); !allowed) {
+        return error_of(allowed);
+    }
+    Parts parts{std::move(*log), std::move(*token), std::move(*listener), std::move(engine)};
+    return std::unique_ptr<WorkerApp>(new WorkerApp(std::move(options), std::move(parts)));
+}
+
+WorkerApp::WorkerApp(WorkerOptions options, Parts parts)
+    : options_(std::move(options)), log_(std::move(parts.log)), token_(std::move(parts.token)),
+      listener_(std::move(parts.listener)), url_(listener_.endpoint.to_string()),
+      engine_(std::move(parts.engine)), service_(
+                                            make_settings(options_),
+                                            make_outside(),
+                                            authenticator_,
+                                            [this] { stop({.cause = "a client asked for it"}); }
+                                        ),
+      server_(loop_.get_executor(), reaper_, http::ServerOptions{}),
+      tasks_(loop_.get_executor(), [this](std::string_view name, std::exception_ptr failure) {
+          log_.error(
+              "task_failed",
+              "a background task failed",
+              {{"task", name}, {"cause", text_of(failure)}}
+          );
+      }) {
+    if (token_.empty()) {
+        log_.warn("auth_disabled", "no token: dev mode, every local client is allowed");
+    } else {
+        authenticator_.accept(token_);
+        log_.info("auth_enabled", "a bearer token is required");
+    }
+    service_.attach(server_);
+    connect_hive();
+}
+
+Settings WorkerApp::make_settings(const WorkerOptions& options) {
+    return {
+        .worker_id = options.worker_id,
+        .model_name = options.model_name,
+        .load =
+            {.model_path = options.model_path,
+             .model_name = options.model_name,
+             .slots = options.slots,
+             .engine_args = options.engine_args},
+    };
+}
+
+Outside WorkerApp::make_outside() {
+    return {
+        .timers = timers_,
+        .engine = *engine_,
+        .log = log_,
+        .metrics = metrics_,
+        .random = random_number,
+    };
+}
+
+void WorkerApp::connect_hive() {
+    if (!options_.hive) {
+        return;
+    }
+    api::ReadyNotice who;
+    who.worker_id = options_.worker_id;
+    who.url = url_;
+    who.model_ref = options_.model_ref;
+    who.backend = options_.backend;
+    who.device = options_.device;
+    hive_.emplace(
+        timers_, log_, api::ApiClient(client_, *options_.hive, token_.clone()), std::move(who)
+    );
+}
+
+int WorkerApp::run() {
+    asio::co_spawn(loop_, main(), [](const std::exception_ptr& failure) {
+        if (failure) {
+            std::rethrow_exception(failure); // a defect: ends the process
+        }
+    });
+    loop_.run();
+    log_.info("stopped", "stopped", {{"cause", stop_->cause}, {"exit_code", stop_->exit_code}});
+    log_.flush();
+    return stop_->exit_code;
+}
+
+asio::awaitable<void> WorkerApp::main() {
+    const auto serving = server_.serve(std::move(listener_.socket));
+    if (serving) {
+        fmt::print("llm-worker-rbee ready {}\n", url_);
+        std::fflush(stdout);
+        log_.info(
+            "server_start",
+            "serving",
+            {{"url", url_}, {"worker_id", options_.worker_id}, {"model_ref", options_.model_ref}}
+        );
+        watch_lifeline();
+        tasks_.start(watch_signals(), "signals");
+        tasks_.start(service_.watch(), "watch");
+        tasks_.start(load(), "load");
+    } else {
+        stop({.exit_code = 1, .cause = serving.error().what});
+    }
+    while (!stop_) {
+        co_await stopping_.wait();
+    }
+    co_await shut_down();
+}
+
+asio::awaitable<void> WorkerApp::load() {
+    if (hive_) {
+        co_await hive_->notify({.state = domain::WorkerState::loading});
+    }
+    loading_ = true;
+    const auto loaded = co_await service_.load(&pool_);
+    loading_ = false;
+    if (!loaded) {
+        fmt::print(
+            stderr,
+            "llm-worker-rbee: cannot load {}: {}\n",
+            options_.model_path,
+            loaded.error().what
+        );
+        if (hive_) {
+            co_await hive_->notify(
+                {.state = domain::WorkerState::failed, .reason = service_.status().reason()}
+            );
+        }
+        stop({.exit_code = 1, .cause = "the model could not be loaded"});
+        co_return;
+    }
+    if (hive_) {
+        co_await hive_->notify(
+            {.state = domain::WorkerState::idle, .slots_total = service_.slots_total()}
+        );
+        co_await hive_->heartbeats([this] {
+            return service_.status().phase() != WorkerStatus::Phase::failed;
+        });
+    }
+}
+
+void WorkerApp::stop(Stop why) {
+    if (!stop_) {
+        log_.info("server_shutdown", "stopping", {{"cause", why.cause}});
+        stop_ = std::move(why);
+        stopping_.notify_all();
+    }
+}
+
+void WorkerApp::hurry() {
+    log_.info("server_shutdown_hurried", "stopping without waiting for requests");
+    service_.hurry();
+}
+
+asio::awaitable<void> WorkerApp::watch_signals() {
+    while (true) {
+        const int signal = co_await runtime::wait_signal({SIGTERM, SIGINT});
+        if (stop_) {
+            hurry();
+        } else {
+            stop({.cause = signal == SIGINT ? "SIGINT" : "SIGTERM"});
+        }
+    }
+}
+
+void WorkerApp::watch_lifeline() {
+    if (!options_.lifeline_fd) {
+        return;
+    }
+    lifeline_ = process::watch_lifeline(loop_.get_executor(), *options_.lifeline_fd, [this] {
+        stop({.exit_code = 0, .cause = "the hive has gone"});
+        hurry();
+    });
+}
+
+asio::awaitable<void> WorkerApp::watch_stop() {
+    co_await timers_.sleep_for(Settings{}.drain_limit + stop_reserve);
+    log_.error("stop_forced", "the orderly stop took too long");
+    leave_process(1);
+}
+
+asio::awaitable<void> WorkerApp::shut_down() {
+    tasks_.start(watch_stop(), "stop limit");
+    co_await service_.drain();
+    if (loading_) {
+        leave_process(stop_->exit_code);
+    }
+    co_await server_.stop();
+    co_await pool_.run([this] { engine_->stop(); });
+    co_await tasks_.stop();
+    lifeline_.reset();
+    client_.close_idle();
+    reaper_.stop();
+}
+
+void WorkerApp::leave_process(int exit_code) {
+    log_.info("stopped", "stopped", {{"exit_code", exit_code}});
+    log_.flush();
+    std::_Exit(exit_code);
+}
+
+} // namespace rbee::worker

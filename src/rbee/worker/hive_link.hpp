@@ -1,0 +1,46 @@
+#pragma once
+
+#include "rbee/api/client.hpp"
+#include "rbee/api/types.hpp"
+#include "rbee/runtime/timers.hpp"
+#include "rbee/telemetry/log.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace rbee::worker {
+
+/// Tells the hive about this worker. A hive that does not answer is logged and never fatal: it also
+/// looks at the worker by itself. Belongs to the loop of its client.
+class HiveLink {
+public:
+    /// `who` is the notice without state, slots and reason.
+    HiveLink(
+        runtime::Timers& timers, telemetry::Logger& log, api::ApiClient hive, api::ReadyNotice who
+    );
+
+    struct Change {
+        domain::WorkerState state = domain::WorkerState::loading;
+        std::uint32_t slots_total = 0;
+        std::string reason = {};
+    };
+    /// POST /v1/workers/ready; up to three tries.
+    [[nodiscard]] boost::asio::awaitable<void> notify(Change change);
+
+    /// POST /v1/heartbeat every 30 s, beginning now, until cancelled.
+    [[nodiscard]] boost::asio::awaitable<void> heartbeats(std::function<bool()> healthy);
+
+private:
+    [[nodiscard]] boost::asio::awaitable<Result<void>>
+    post(std::string target, boost::json::object body);
+
+    runtime::Timers& timers_;
+    telemetry::Logger& log_;
+    api::ApiClient hive_;
+    api::ReadyNotice who_;
+};
+
+} // namespace rbee::worker

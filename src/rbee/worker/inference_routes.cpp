@@ -1,0 +1,133 @@
+#include "rbee/worker/inference_routes.hpp"
+
+#include "rbee/api/error_body.hpp"
+#include "rbee/api/gate.hpp"
+#include "rbee/api/json.hpp"
+#include "rbee/api/route_fields.hpp"
+#include "rbee/worker/generation.hpp"
+#include "rbee/worker/infer_request.hpp"
+
+#include <boost/json/object.hpp>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+
+namespace rbee::worker {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+using engine::Dialect;
+
+void InferenceRoutes::install(http::Router& router) {
+    for (const char* path : {"/v1/inference", "/infer", "/execute"}) {
+        router.add("POST", path, [this](http::Exchange& exchange) { return infer(exchange); });
+    }
+    const std::pair<const char*, Dialect> dialects[] = {
+        {"/v1/completions", Dialect::completions},
+        {"/v1/chat/completions", Dialect::chat},
+        {"/v1/responses", Dialect::responses},
+        {"/v1/messages", Dialect::messages},
+    };
+    for (const auto& [path, dialect] : dialects) {
+        router.add("POST", path, [this, kind = dialect](http::Exchange& exchange) {
+            return generate(exchange, kind);
+        });
+    }
+    router.add("DELETE", "/v1/inference/{id}", [this](http::Exchange& exchange) {
+        return cancel_by_path(exchange);
+    });
+    router.add("POST", "/cancel", [this](http::Exchange& exchange) {
+        return cancel_by_body(exchange);
+    });
+}
+
+asio::awaitable<void> InferenceRoutes::infer(http::Exchange& exchange) {
+    const auto body = co_await api::read_object(exchange, api::inference_body_bytes_max);
+    if (!body) {
+        co_await refuse(exchange, Dialect::infer, body.error());
+        co_return;
+    }
+    auto parsed = parse_infer_request(*body);
+    if (const auto* errors = std::get_if<std::vector<FieldError>>(&parsed)) {
+        core_.metrics.request(Dialect::infer, Outcome::invalid);
+        http::Response response =
+            api::error_response(to_error(*errors), exchange.correlation_id(), to_details(*errors));
+        const auto sent = co_await exchange.respond(std::move(response));
+        (void)sent; // a client that left needs no answer
+        co_return;
+    }
+    const InferRequest& request = std::get<InferRequest>(parsed);
+    const std::string& correlation_id = exchange.correlation_id();
+    const std::string job_id = request.job_id.empty() ? correlation_id : request.job_id;
+    // Ours fits 32 bits, so that it comes back as it is when a client sends it again.
+    const std::uint64_t seed = request.seed.value_or(to_engine_seed(core_.random()));
+    Plan plan{
+        .dialect = Dialect::infer,
+        .body = to_engine_body(request, seed),
+        .answer = std::make_unique<InferAnswer>(InferAnswer::Options{
+            .job_id = job_id,
+            .model = core_.settings.model_name,
+            .seed = seed,
+            .started_at = core_.timers.clock().wall(),
+            .streaming = request.stream,
+        }),
+        .ids = {correlation_id, job_id},
+    };
+    Generation generation(core_, exchange, std::move(plan));
+    co_await generation.run();
+}
+
+asio::awaitable<void> InferenceRoutes::generate(http::Exchange& exchange, Dialect dialect) {
+    auto body = co_await exchange.read_body(api::inference_body_bytes_max);
+    if (!body) {
+        co_await refuse(exchange, dialect, body.error());
+        co_return;
+    }
+    const auto fields = api::route_fields(*body);
+    if (!fields) {
+        co_await refuse(exchange, dialect, fields.error());
+        co_return;
+    }
+    Plan plan{
+        .dialect = dialect,
+        .body = std::move(*body),
+        .answer = std::make_unique<WireAnswer>(dialect, fields->stream),
+        .ids = {exchange.correlation_id()},
+    };
+    Generation generation(core_, exchange, std::move(plan));
+    co_await generation.run();
+}
+
+asio::awaitable<void>
+InferenceRoutes::refuse(http::Exchange& exchange, Dialect dialect, Error error) {
+    core_.metrics.request(dialect, Outcome::invalid);
+    co_await api::respond_error(exchange, std::move(error));
+}
+
+asio::awaitable<void> InferenceRoutes::cancel_by_path(http::Exchange& exchange) {
+    core_.running.cancel(exchange.path_parameters.front(), CancelReason::requested);
+    http::Response response;
+    response.status = 204;
+    const auto sent = co_await exchange.respond(std::move(response));
+    (void)sent; // the cancel has happened whether or not anybody reads this
+}
+
+asio::awaitable<void> InferenceRoutes::cancel_by_body(http::Exchange& exchange) {
+    const auto body = co_await api::read_object(exchange);
+    if (!body) {
+        co_await api::respond_error(exchange, body.error());
+        co_return;
+    }
+    const auto job_id = api::require_string(*body, "job_id");
+    if (!job_id) {
+        co_await api::respond_error(exchange, job_id.error());
+        co_return;
+    }
+    core_.running.cancel(*job_id, CancelReason::requested);
+    co_await api::respond_json(exchange, 202, {{"message", "cancel accepted"}});
+}
+
+} // namespace rbee::worker

@@ -1,0 +1,50 @@
+#pragma once
+
+#include "rbee/base/result.hpp"
+#include "rbee/base/secret.hpp"
+#include "rbee/config/paths.hpp"
+#include "rbee/http/url.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rbee::worker {
+
+/// The command line of llm-worker-rbee, checked.
+struct WorkerOptions {
+    std::string worker_id;
+    std::string model_path;
+    std::string model_ref;  ///< As the hive knows the model; "file:<path>" when not given.
+    std::string model_name; ///< Name in answers; made from the reference when not given.
+    std::string backend = "cpu";
+    std::uint32_t device = 0;
+    std::uint32_t slots = 4;
+    std::optional<int> listen_fd; ///< A listening socket of the parent; wins over `listen`.
+    http::Endpoint listen{.host = "127.0.0.1", .port = 0, .unix_path = {}};
+    std::optional<http::Endpoint> hive;
+    std::optional<int> lifeline_fd; ///< End of file there: the hive has died.
+    std::string token_file;
+    std::vector<std::string> engine_args; ///< What follows `--`.
+};
+
+/// What a command line asks for: to run, or to print something and leave.
+struct CommandLine {
+    WorkerOptions options;
+    std::optional<int> exit_code;
+    std::string output; ///< For standard output, or for standard error when exit_code is not 0.
+};
+
+/// Reads the arguments without the program's name.
+[[nodiscard]] CommandLine parse_command_line(const std::vector<std::string>& arguments);
+
+/// The bearer token: --token-file, LLORCH_API_TOKEN_FILE or LLORCH_API_TOKEN, the first that is
+/// there; an empty Secret when none is. Fails when the file cannot be used.
+[[nodiscard]] Result<Secret>
+load_token(const WorkerOptions& options, const config::Environment& environment);
+
+/// Behaviour.md 8.3: only a loopback address may do without a token, others need 16 characters.
+[[nodiscard]] Result<void> check_bind(const http::Endpoint& endpoint, const Secret& token);
+
+} // namespace rbee::worker

@@ -1,0 +1,48 @@
+"""Fixtures: test models made on the spot, and one shared cluster for tests that change nothing."""
+
+import subprocess
+
+import pytest
+
+from harness import BIN, Cluster
+
+HELLO = "Hello from a scripted model.\nIt says this and nothing else."
+TOOL_CALL = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory):
+    """A models directory with one model for each purpose."""
+    directory = tmp_path_factory.mktemp("models")
+
+    def make(name, *arguments):
+        command = [str(BIN / "rbee-mkmodel"), "--out", str(directory / f"{name}.gguf")]
+        subprocess.run([*command, "--name", name, *arguments], check=True, capture_output=True)
+
+    make("hello", "--kind", "scripted", "--text", HELLO)
+    make("tool", "--kind", "scripted", "--tools", "--text", TOOL_CALL)
+    make("count-a", "--kind", "scripted", "--count", "2000", "--seed", "1")
+    make("count-b", "--kind", "scripted", "--count", "2000", "--seed", "2", "--start", "1000")
+    make("tiny", "--seed", "3")
+    make("embedder", "--seed", "4")
+    make("endless", "--eos", "never", "--preset", "mid")
+    (directory / "corrupt.gguf").write_bytes(b"GGUF but not really" * 100)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory, models_dir):
+    """A cluster for tests that leave it as it was."""
+    cluster = Cluster(tmp_path_factory.mktemp("home"), models_dir)
+    yield cluster
+    code = cluster.stop()
+    assert code == 0, cluster.queen.log_text()
+
+
+@pytest.fixture
+def cluster(tmp_path, models_dir):
+    """A cluster of the test's own."""
+    made = Cluster(tmp_path, models_dir)
+    yield made
+    code = made.stop()
+    assert code == 0, made.queen.log_text()

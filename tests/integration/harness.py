@@ -1,0 +1,297 @@
+"""Starts the real programs on free ports, with a home of their own, and always takes them down."""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import queue
+import re
+import signal
+import subprocess
+import threading
+import time
+import urllib.parse
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("RBEE_BIN", ROOT / "build/dev/bin"))
+TOKEN = "integration-token-0123456789"
+ENGINE_ARGS = ["-t", "1", "-tb", "1"]  # more threads spin against each other on a small machine
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def json(self):
+        return json.loads(self.body)
+
+    def error(self):
+        return self.json()["error"]
+
+
+def wait_for(condition, seconds=20.0, what="condition"):
+    """Polls until condition() is true and returns its value."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"{what} did not come true in {seconds} s"
+        time.sleep(0.02)
+
+
+class Api:
+    """A small HTTP client for one program; a fresh connection for each call."""
+
+    def __init__(self, url, token=TOKEN):
+        self.url = url
+        self.token = token
+        parts = urllib.parse.urlsplit(url)
+        self.host, self.port = parts.hostname, parts.port
+
+    def connect(self, timeout=60):
+        return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+
+    def headers(self, extra=None):
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        headers.update(extra or {})
+        return headers
+
+    def request(self, method, path, body=None, headers=None, timeout=60):
+        connection = self.connect(timeout)
+        try:
+            data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
+            fields = self.headers(headers)
+            if data is not None:
+                fields.setdefault("Content-Type", "application/json")
+            connection.request(method, path, data, fields)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path, **kw):
+        return self.request("GET", path, **kw)
+
+    def post(self, path, body=None, **kw):
+        return self.request("POST", path, body if body is not None else {}, **kw)
+
+    def delete(self, path, **kw):
+        return self.request("DELETE", path, **kw)
+
+    @contextlib.contextmanager
+    def stream(self, path, body, headers=None, timeout=60):
+        """Yields (status, response headers, iterator over SSE events as (event, data))."""
+        connection = self.connect(timeout)
+        try:
+            fields = self.headers(headers)
+            fields["Content-Type"] = "application/json"
+            connection.request("POST", path, json.dumps(body).encode(), fields)
+            response = connection.getresponse()
+            yield response.status, response.headers, sse_events(response)
+        finally:
+            connection.close()
+
+    def chat_text(self, model, prompt="hi", **extra):
+        """The whole text of one streamed chat completion; fails on an error frame."""
+        body = {"model": model, "stream": True, "messages": [{"role": "user", "content": prompt}]}
+        body.update(extra)
+        text, done = "", False
+        with self.stream("/v1/chat/completions", body) as (status, _, events):
+            assert status == 200, status
+            for _, data in events:
+                if data == "[DONE]":
+                    done = True
+                    continue
+                chunk = json.loads(data)
+                assert "error" not in chunk, chunk
+                for choice in chunk.get("choices", []):
+                    text += choice["delta"].get("content") or ""
+        assert done, "the stream ended without [DONE]"
+        return text
+
+
+def sse_events(response):
+    """Reads server-sent events; ends with the response."""
+    event, data = "", []
+    for raw in response:
+        line = raw.decode().rstrip("\r\n")
+        if not line:
+            if data:
+                yield event, "\n".join(data)
+            event, data = "", []
+        elif line.startswith("data:"):
+            data.append(line[5:].removeprefix(" "))
+        elif line.startswith("event:"):
+            event = line[6:].strip()
+
+
+class Program:
+    """One running daemon. Knows its URL from the ready line; its log is kept for failures."""
+
+    def __init__(self, arguments, home, extra_env=None, ready=True):
+        self.name = pathlib.Path(arguments[0]).name
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "RBEE_HOME": str(home),
+            "LLORCH_API_TOKEN": TOKEN,
+            "LLORCH_LOG_FORMAT": "json",
+        }
+        for name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "LLVM_PROFILE_FILE"):
+            if name in os.environ:
+                env[name] = os.environ[name]
+        env.update(extra_env or {})
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            [str(a) for a in arguments],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self.log = []
+        self.lines = queue.Queue()
+        self._readers = [
+            threading.Thread(target=self._read_stdout, daemon=True),
+            threading.Thread(target=self._read_stderr, daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+        self.url = None
+        if ready:
+            self.url = self._wait_ready()
+            self.serving_after_s = time.monotonic() - self.started
+            self.api = Api(self.url)
+
+    def _read_stdout(self):
+        for raw in self.process.stdout:
+            self.lines.put(raw.decode(errors="replace").rstrip())
+        self.lines.put(None)
+
+    def _read_stderr(self):
+        for raw in self.process.stderr:
+            self.log.append(raw.decode(errors="replace").rstrip())
+
+    def _wait_ready(self):
+        line = self.lines.get(timeout=60)
+        assert line, f"{self.name} did not start:\n" + self.log_text()
+        match = re.fullmatch(rf"{re.escape(self.name)} ready (\S+)", line)
+        assert match, line
+        return match.group(1)
+
+    def log_text(self):
+        return "\n".join(self.log[-200:])
+
+    def log_events(self):
+        """The JSON log lines as dictionaries."""
+        events = []
+        for line in list(self.log):
+            with contextlib.suppress(ValueError):
+                events.append(json.loads(line))
+        return events
+
+    def pid(self):
+        return self.process.pid
+
+    def stop(self, seconds=40):
+        """SIGTERM, then the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not stop:\n" + self.log_text()) from None
+        for reader in self._readers:
+            reader.join(5)
+        return code
+
+    def kill(self):
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait(10)
+
+
+class Cluster:
+    """A queen with the local hive that it starts."""
+
+    def __init__(self, home, models_dir, slots=4, queen_args=()):
+        self.home = pathlib.Path(home)
+        self.queen = Program(
+            [
+                BIN / "queen-rbee",
+                "--port", "0",
+                "--local-hive-port", "0",
+                "--models-dir", models_dir,
+                "--slots", str(slots),
+                *queen_args,
+            ],
+            self.home,
+        )
+        self.api = self.queen.api
+        self.wait_hive()
+
+    def wait_hive(self):
+        return wait_for(
+            lambda: [h for h in self.hives() if h.get("available")], what="local hive available"
+        )
+
+    def hives(self):
+        return self.api.get("/v1/hives").json()["hives"]
+
+    def hive_api(self):
+        return Api(self.wait_hive()[0]["url"])
+
+    def workers(self):
+        return self.api.get("/v1/workers").json()["workers"]
+
+    def spawn(self, model, slots=None, wait=True):
+        """Spawns a worker through the queen and returns its entry, ready."""
+        body = {"model_ref": model, "backend": "cpu", "engine_args": ENGINE_ARGS}
+        if slots:
+            body["slots"] = slots
+        answer = self.api.post("/v1/workers/spawn", body)
+        assert answer.status in (200, 201, 202), answer.body
+        worker_id = answer.json()["worker_id"]
+        if wait:
+            return wait_for(
+                lambda: self.find(worker_id, {"idle", "busy"}), 60, f"worker for {model} ready"
+            )
+        return wait_for(lambda: self.find(worker_id), what="worker listed")
+
+    def find(self, worker_id, states=None):
+        for worker in self.workers():
+            if worker["id"] == worker_id and (states is None or worker["state"] in states):
+                return worker
+        return None
+
+    def stop(self):
+        return self.queen.stop()
+
+
+def children_of(pid):
+    """All living descendants of a process, zombies excluded."""
+    found, todo = [], [pid]
+    while todo:
+        parent = todo.pop()
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = stat.read_text().rsplit(")", 1)[1].split()
+                if int(fields[1]) == parent and fields[0] != "Z":
+                    child = int(stat.parent.name)
+                    found.append(child)
+                    todo.append(child)
+    return found
+
+
+def alive(pid):
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
