@@ -38,7 +38,7 @@ def test_official_clients(cluster):
         "RBEE_HELLO": HELLO,
         "RBEE_KILL_PID": str(victim["pid"]),
     }
-    embedder = {"model_ref": "embedder", "backend": "cpu", "engine_args": ["--embeddings", "-t", "1"]}
+    embedder = {"model_ref": "embedder", "backend": "cpu", "engine_args": ["--embeddings", "--pooling", "mean", "-t", "1"]}
     assert cluster.api.post("/v1/workers/spawn", embedder).status < 300
     ran = subprocess.run(
         ["node", "--test", "--test-concurrency=1", "clients.test.mjs"],

@@ -111,7 +111,7 @@ def test_D_18_a_full_queue_says_QUEUE_FULL_and_a_queued_request_is_served(tmp_pa
         thread = threading.Thread(target=queued)
         thread.start()
         wait_for(
-            lambda: cluster.api.get("/v1/status").json()["queue"]["depth"] == 1, what="one queued"
+            lambda: cluster.api.get("/v1/status").json()["queue_depth"] == 1, what="one queued"
         )
         refused = cluster.api.post("/v1/completions", body)
         assert refused.status == 503

@@ -48,8 +48,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Duration hive_ready_max = std::chrono::seconds(10);
-constexpr Duration drain_max = std::chrono::seconds(30);
-constexpr Duration hive_stop_max = std::chrono::seconds(20);
+constexpr Duration drain_max = std::chrono::seconds(18);
+constexpr Duration hive_stop_max = std::chrono::seconds(10);
 constexpr Duration hurried_stop_max = std::chrono::seconds(2);
 constexpr Duration sweep_every = std::chrono::seconds(5);
 /// A hive that has not reported for this long is asked: it may have been added by its URL.

@@ -79,17 +79,23 @@ asio::awaitable<bool> LocalHive::adopt() {
     if (!health) {
         co_return false;
     }
+    auto report = co_await hives_.report(endpoint);
+    if (!report) {
+        // Something answers there, but it is not ours: leave it alone and take another port.
+        log_.warn(
+            "hive_foreign",
+            "the port of the local hive belongs to another service: using a free port instead",
+            {{"url", endpoint.to_string()}, {"cause", report.error().what}}
+        );
+        settings_.port = 0;
+        co_return false;
+    }
     log_.info(
         "hive_adopted", "a hive runs here already: using it", {{"url", endpoint.to_string()}}
     );
     fleet_.add_hive(local_hive_name, endpoint);
-    auto report = co_await hives_.report(endpoint);
-    if (report) {
-        report->hive_id = local_hive_name;
-        fleet_.apply(std::move(*report));
-    } else {
-        log_.warn("hive_report_failed", report.error().what, {{"hive", local_hive_name}});
-    }
+    report->hive_id = local_hive_name;
+    fleet_.apply(std::move(*report));
     co_return true;
 }
 

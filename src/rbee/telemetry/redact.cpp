@@ -159,6 +159,15 @@ Hit value_at(std::string_view text, std::size_t at) {
     return {begin, end};
 }
 
+/// "token:" and six hexadecimal digits: made to be shown, too short to help a guess.
+bool is_fingerprint(std::string_view text) {
+    constexpr std::string_view prefix = "token:";
+    return text.size() == prefix.size() + 6 && text.starts_with(prefix) &&
+           std::ranges::all_of(text.substr(prefix.size()), [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+           });
+}
+
 /// name=value, "name": "value", Name: value; `at` is the first character of a word.
 std::optional<Hit> named_value(std::string_view text, std::size_t at, std::size_t word_end) {
     if (!names_a_secret(text.substr(at, word_end - at))) {
@@ -178,6 +187,9 @@ std::optional<Hit> named_value(std::string_view text, std::size_t at, std::size_
     }
     const Hit hit = value_at(text, sign + 1);
     if (hit.end == hit.keep || text.substr(hit.keep, mark.size()) == mark) {
+        return std::nullopt;
+    }
+    if (is_fingerprint(text.substr(at, hit.end - at))) {
         return std::nullopt;
     }
     return hit;

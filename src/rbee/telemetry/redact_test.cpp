@@ -56,6 +56,13 @@ TEST(Redact, LeavesOrdinaryTextAlone) {
     }
 }
 
+TEST(Redact, ShowsFingerprintsAndNothingLonger) {
+    EXPECT_EQ(redact("token:1a2b3c"), "token:1a2b3c");
+    EXPECT_EQ(redact("identity=token:1a2b3c peer"), "identity=token:1a2b3c peer");
+    EXPECT_EQ(redact("token:1a2b3c4"), "token:[REDACTED]");
+    EXPECT_EQ(redact("token:secret"), "token:[REDACTED]");
+}
+
 TEST(Redact, ReplacesWhatCouldSteerATerminal) {
     EXPECT_EQ(redact("a\nb\tc\rd"), "a b c d");
     EXPECT_EQ(redact("\x1b[31mred\x7f"), "?[31mred?");
