@@ -220,7 +220,7 @@ class Program:
 class Cluster:
     """A queen with the local hive that it starts."""
 
-    def __init__(self, home, models_dir, slots=4, queen_args=()):
+    def __init__(self, home, models_dir, slots=4, queen_args=(), extra_env=None):
         self.home = pathlib.Path(home)
         self.queen = Program(
             [
@@ -232,6 +232,7 @@ class Cluster:
                 *queen_args,
             ],
             self.home,
+            extra_env,
         )
         self.api = self.queen.api
         self.wait_hive()

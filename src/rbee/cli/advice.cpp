@@ -34,7 +34,10 @@ std::string advice_for_code(std::string_view code) {
         return "Try again later, stop other requests, or start another worker with "
                "'rbee workers spawn MODEL'; 'rbee workers list' shows who is busy";
     }
-    if (code == "LOADING_TIMEOUT" || code == "WORKER_FAILED") {
+    if (code == "LOADING_TIMEOUT") {
+        return "See the log: 'rbee workers logs ID'; --load-timeout allows longer pauses";
+    }
+    if (code == "WORKER_FAILED") {
         return "See 'rbee workers list' and the log: 'rbee workers logs ID'";
     }
     if (code == "STALLED") {

@@ -142,6 +142,7 @@ GenerationRequest Chat::request() const {
     request.target = "/v1/chat/completions";
     request.model = options_.model;
     request.stall_limit = std::chrono::seconds(options_.stall_s);
+    request.loading_limit = std::chrono::seconds(options_.load_s);
     json::array messages;
     for (const Message& message : messages_) {
         messages.push_back(json::object{{"role", message.role}, {"content", message.content}});

@@ -99,6 +99,7 @@ GenerationRequest Infer::request() const {
     request.model = options_.model;
     request.timeout_s = options_.timeout_s;
     request.stall_limit = std::chrono::seconds(options_.stall_s);
+    request.loading_limit = std::chrono::seconds(options_.load_s);
     if (options_.raw) {
         const bool placed =
             !options_.node.empty() || !options_.backend.empty() || options_.device.has_value();

@@ -124,12 +124,11 @@ private:
         };
         const auto uptime = std::chrono::seconds(static_cast<std::int64_t>(number("uptime_s")));
         console.out(fmt::format(
-            "{} {}  {}  version {}, for {}\n{} {} running, {} of {} waiting\n\n{}\n{}\n{}",
+            "{} {}  {}  version {}\n{} {} running, {} of {} waiting\n\n{}\n{}\n{}",
             console.paint(Console::Colour::bold, "Queen"),
-            console.paint(Console::Colour::green, "up"),
+            console.paint(Console::Colour::green, "up " + human_duration(uptime)),
             context_.settings().queen_url,
             one_line(text_of(status, "version")),
-            human_age(uptime),
             console.paint(Console::Colour::bold, "Requests"),
             number("in_flight"),
             number("queue_depth"),

@@ -41,7 +41,9 @@ public:
             co_return 0;
         }
         context_.console().status("workers", "started " + id);
-        LoadWatch watch(context_, {.worker_id = id, .model = {}}, [this](const LoadState& state) {
+        LoadWatch::Options watching{.worker_id = id, .model = {}};
+        watching.stuck_limit = std::chrono::seconds(options_.load_s);
+        LoadWatch watch(context_, std::move(watching), [this](const LoadState& state) {
             context_.console().progress(progress_line(
                 "loading " + state.model,
                 state.fraction,

@@ -5,6 +5,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json/serialize.hpp>
+#include <fmt/format.h>
 
 #include <chrono>
 #include <csignal>
@@ -78,17 +79,39 @@ asio::awaitable<Result<json::object>>
 Context::call(api::ApiClient::Request request, Duration limit) {
     for (int attempt = 1;; ++attempt) {
         http::CallOptions call_options;
+        call_options.connect_limit = connect_limit;
         call_options.head_limit = limit;
         call_options.cancel = interrupt_.get();
         auto answer = co_await queen_->call(request, call_options);
         const bool nothing_sent =
             !answer && answer.error().code == Errc::unavailable && answer.error().wire_code.empty();
-        const int attempts = settings_.retry ? attempts_max : 1;
-        if (!nothing_sent || attempt >= attempts || interrupted()) {
+        const bool again = nothing_sent && co_await pause_after(attempt, answer.error());
+        if (!again) {
             co_return answer;
         }
-        co_await sleep(std::chrono::milliseconds(200) * attempt);
     }
+}
+
+asio::awaitable<bool> Context::pause_after(int attempt, Error error) {
+    if (!settings_.retry || interrupted()) {
+        co_return false;
+    }
+    const bool last = attempt >= attempts_max;
+    const auto pause = std::chrono::milliseconds(200) * attempt;
+    console_.status(
+        "queen",
+        fmt::format(
+            "attempt {} of {}: {}{}",
+            attempt,
+            attempts_max,
+            error.what,
+            last ? "" : fmt::format("; trying again in {} ms", pause.count())
+        )
+    );
+    if (!last) {
+        co_await sleep(pause);
+    }
+    co_return !last && !interrupted();
 }
 
 asio::awaitable<Result<json::object>> Context::get(std::string target) {

@@ -38,6 +38,9 @@ public:
     Context& operator=(const Context&) = delete;
     ~Context() = default;
 
+    /// Limit of each attempt to connect.
+    static constexpr Duration connect_limit = std::chrono::seconds(10);
+
     [[nodiscard]] const GlobalOptions& options() const { return options_; }
     [[nodiscard]] const Settings& settings() const { return settings_; }
     [[nodiscard]] Settings& settings() { return settings_; }
@@ -62,13 +65,17 @@ public:
     [[nodiscard]] int interrupt_code() const { return 128 + signal_; }
 
     /// Calls the queen. When no connection can be made, so nothing was sent, tries up to three
-    /// times with pauses of 200 and 400 ms (once with RBEE_NO_RETRY).
+    /// times with pauses of 200 and 400 ms (once with RBEE_NO_RETRY), and says so each time.
     [[nodiscard]] boost::asio::awaitable<Result<boost::json::object>>
     call(api::ApiClient::Request request, Duration limit = std::chrono::seconds(30));
     [[nodiscard]] boost::asio::awaitable<Result<boost::json::object>> get(std::string target);
     /// One attempt of GET with a limit.
     [[nodiscard]] boost::asio::awaitable<Result<boost::json::object>>
     probe(std::string target, Duration limit);
+
+    /// Shows why an attempt to reach the queen failed, and pauses before the next. False when it
+    /// was the last one, or the user interrupted.
+    [[nodiscard]] boost::asio::awaitable<bool> pause_after(int attempt, Error error);
 
     /// Returns after `time`, or at once when interrupted.
     [[nodiscard]] boost::asio::awaitable<void> sleep(Duration time);

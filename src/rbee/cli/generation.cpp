@@ -105,6 +105,7 @@ asio::awaitable<void> Attempt::run() {
 
 asio::awaitable<void> Attempt::exchange() {
     http::CallOptions limits;
+    limits.connect_limit = Context::connect_limit;
     limits.head_limit = wide;
     limits.body_limit = wide;
     limits.cancel = &stop_;
@@ -235,18 +236,19 @@ Generation::Generation(Context& context, GenerationRequest request, OnText on_te
     : context_(context), request_(std::move(request)), on_text_(std::move(on_text)) {}
 
 asio::awaitable<GenerationResult> Generation::run() {
-    constexpr std::size_t connects_max = 3;
     const bool retry = context_.settings().retry;
     const std::size_t busy_max = retry ? request_.busy_waits.size() : 0;
-    std::size_t connects = 0;
+    int connects = 0;
     std::size_t waits = 0;
     while (true) {
         Attempt attempt(context_, request_, on_text_);
         co_await attempt.run();
         const bool untouched = attempt.result().text.empty() && !context_.interrupted();
-        if (untouched && attempt.unsent() && retry && ++connects < connects_max) {
-            co_await context_.sleep(std::chrono::milliseconds(200) * connects);
-            continue;
+        if (untouched && attempt.unsent()) {
+            const bool again = co_await context_.pause_after(++connects, attempt.result().error);
+            if (again) {
+                continue;
+            }
         }
         if (!untouched || !attempt.busy() || attempt.result().ending == Ending::complete ||
             waits >= busy_max) {

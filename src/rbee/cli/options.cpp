@@ -104,6 +104,7 @@ private:
     void add_hives();
     void add_other();
     static void add_sampling(CLI::App* command, SamplingOptions& sampling);
+    static void add_load_limit(CLI::App* command, std::uint32_t& seconds);
     static CommandTree describe(const CLI::App& app);
     static OptionInfo describe(const CLI::Option& option);
 
@@ -158,6 +159,12 @@ void Parser::add_sampling(CLI::App* command, SamplingOptions& sampling) {
         ->allow_extra_args(false);
 }
 
+void Parser::add_load_limit(CLI::App* command, std::uint32_t& seconds) {
+    command->add_option("--load-timeout", seconds, "Seconds a model may load without any progress")
+        ->check(CLI::Range(1U, 86400U))
+        ->capture_default_str();
+}
+
 void Parser::add_infer() {
     CLI::App* infer = app_.add_subcommand("infer", "Answer one prompt and stream the answer");
     const auto options = on<InferOptions>(
@@ -183,6 +190,7 @@ void Parser::add_infer() {
         ->add_option("--stall-timeout", options->stall_s, "Seconds without a token until giving up")
         ->check(CLI::Range(1U, 86400U))
         ->capture_default_str();
+    add_load_limit(infer, options->load_s);
     CLI::Option* raw =
         infer->add_flag("--raw", options->raw, "Continue the prompt as it is, no chat template");
     CLI::Option* chat =
@@ -206,6 +214,7 @@ void Parser::add_chat() {
     chat->add_option("--stall-timeout", options->stall_s, "Seconds without a token until giving up")
         ->check(CLI::Range(1U, 86400U))
         ->capture_default_str();
+    add_load_limit(chat, options->load_s);
 }
 
 void Parser::add_models() {
@@ -270,6 +279,7 @@ void Parser::add_worker_spawn(CLI::App* workers) {
         ->check(CLI::Range(1U, 1024U));
     spawn->add_option("--node", options->node, "Run on this node")->check(node_name());
     spawn->add_flag("--no-wait", options->no_wait, "Return while the model still loads");
+    add_load_limit(spawn, options->load_s);
 }
 
 void Parser::add_hives() {

@@ -55,6 +55,7 @@ struct InferOptions {
     SamplingOptions sampling;
     std::optional<double> timeout_s;
     std::uint32_t stall_s = 60;
+    std::uint32_t load_s = 300;
     bool raw = false;
     bool chat = false; ///< The default, spelled out.
 };
@@ -64,6 +65,7 @@ struct ChatOptions {
     std::string system;
     SamplingOptions sampling;
     std::uint32_t stall_s = 60;
+    std::uint32_t load_s = 300;
 };
 
 struct ModelsListOptions {};
@@ -80,6 +82,7 @@ struct WorkersSpawnOptions {
     std::optional<std::uint32_t> slots;
     std::string node;
     bool no_wait = false;
+    std::uint32_t load_s = 300;
 };
 
 struct WorkersStopOptions {

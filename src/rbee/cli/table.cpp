@@ -84,10 +84,11 @@ std::string Table::render(const Console& console) const {
 }
 
 std::string human_age(std::chrono::seconds age) {
-    const auto seconds = age.count();
-    if (seconds < 1) {
-        return "now";
-    }
+    return age < std::chrono::seconds(1) ? "now" : human_duration(age);
+}
+
+std::string human_duration(std::chrono::seconds length) {
+    const auto seconds = length.count();
     if (seconds < 120) {
         return fmt::format("{} s", seconds);
     }

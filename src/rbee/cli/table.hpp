@@ -32,7 +32,10 @@ private:
     std::vector<std::vector<std::string>> rows_;
 };
 
-/// An age for people: "now", "42 s", "3 min", "5 h", "2 d".
+/// A length of time for people: "0 s", "42 s", "3 min", "5 h", "2 d".
+[[nodiscard]] std::string human_duration(std::chrono::seconds length);
+
+/// How long ago something was: "now", "42 s", "3 min" and so on.
 [[nodiscard]] std::string human_age(std::chrono::seconds age);
 
 /// The age of an RFC 3339 UTC time such as "2026-01-31T08:00:00.000Z"; "-" when it is not one.

@@ -58,6 +58,8 @@ TEST(Printable, keeps_text_and_replaces_controls) {
 }
 
 TEST(HumanAge, uses_the_unit_that_reads_best) {
+    EXPECT_EQ(human_duration(0s), "0 s");
+    EXPECT_EQ(human_duration(3min), "3 min");
     EXPECT_EQ(human_age(-5s), "now");
     EXPECT_EQ(human_age(42s), "42 s");
     EXPECT_EQ(human_age(3min), "3 min");

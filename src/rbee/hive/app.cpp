@@ -97,7 +97,7 @@ HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener lis
           }
       ) {
     if (settings_.token.empty()) {
-        log_.warn("auth_disabled", "no token: dev mode, every local client is allowed");
+        log_.warn("auth_disabled", "dev mode without a token, every local client is allowed");
     } else {
         authenticator_.accept(settings_.token);
     }

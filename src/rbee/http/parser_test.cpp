@@ -1,9 +1,9 @@
 #include "rbee/http/parser.hpp"
 
-#include <string>
-
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+
+#include <string>
 
 namespace rbee::http {
 namespace {
@@ -86,9 +86,25 @@ TEST(RequestParser, RemovesChunkFraming) {
     EXPECT_EQ(out.body, "wikipedia ");
 }
 
+TEST(RequestParser, ALastChunkMayComeByteByByte) {
+    RequestParser parser;
+    const auto out = parse(
+        parser, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 1
+    );
+    EXPECT_TRUE(out.ok) << out.error.what;
+    RequestParser second;
+    const auto trailer = parse(
+        second,
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nwiki\r\n\r\n",
+        1
+    );
+    EXPECT_EQ(trailer.error.code, Errc::invalid_argument);
+}
+
 TEST(RequestParser, RefusesALargeHead) {
     RequestParser parser({.head_bytes_max = 128});
-    const auto out = parse(parser, "GET / HTTP/1.1\r\nA: " + std::string(500, 'x') + "\r\n\r\n", 64);
+    const auto out =
+        parse(parser, "GET / HTTP/1.1\r\nA: " + std::string(500, 'x') + "\r\n\r\n", 64);
     EXPECT_FALSE(out.ok);
     EXPECT_EQ(out.error.code, Errc::too_large);
 }
@@ -116,8 +132,9 @@ INSTANTIATE_TEST_SUITE_P(
 );
 
 RC_GTEST_PROP(RequestParser, HowTheBytesAreCutDoesNotMatter, (std::string raw, std::uint8_t cut)) {
-    const std::string text = "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: " +
-                             std::to_string(raw.size()) + "\r\n\r\n" + raw;
+    const std::string text =
+        "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(raw.size()) +
+        "\r\n\r\n" + raw;
     RequestParser whole;
     RequestParser pieces;
     const auto a = parse(whole, text, text.size());

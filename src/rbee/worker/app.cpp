@@ -116,7 +116,7 @@ WorkerApp::WorkerApp(WorkerOptions options, Parts parts)
           );
       }) {
     if (token_.empty()) {
-        log_.warn("auth_disabled", "no token: dev mode, every local client is allowed");
+        log_.warn("auth_disabled", "dev mode without a token, every local client is allowed");
     } else {
         authenticator_.accept(token_);
         log_.info("auth_enabled", "a bearer token is required");

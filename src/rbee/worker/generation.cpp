@@ -198,7 +198,9 @@ asio::awaitable<void> Generation::refuse_busy() {
         {"slots_total", core_.slots.total()}, {"slots_busy", core_.slots.busy()}
     };
     const Error error{
-        Errc::busy, fmt::format("all {} slots are busy", core_.slots.total()), "ALL_SLOTS_BUSY"
+        Errc::busy,
+        fmt::format("every slot is busy ({0} of {0})", core_.slots.total()),
+        "ALL_SLOTS_BUSY"
     };
     const auto sent =
         co_await exchange_.respond(api::error_response(error, exchange_.correlation_id(), details));
