@@ -19,6 +19,8 @@ say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 trap 'printf "quickstart: failed after %s s; the message above says why\n" $(($(date +%s) - started)) >&2' ERR
 
 tools/setup.sh build
+# The same sources in another folder hit the compiler cache too.
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 bin=build/release/bin
 if [ ! -f build/release/build.ninja ]; then
   say "Configuring (the first time also builds llama.cpp, about 5 minutes on 2 cores)"

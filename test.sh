@@ -32,7 +32,8 @@ say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 trap 'printf "test.sh: FAILED after %s s\n" $(($(date +%s) - started)) >&2' ERR
 
 tools/setup.sh test
-export CCACHE_NOHASHDIR=1
+# The same sources in another folder hit the compiler cache too.
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 say "Configuring $preset (the first time also builds llama.cpp, about 5 minutes on 2 cores)"
 cmake --preset "$preset" | tools/progress.sh quiet
 say "Building"

@@ -106,6 +106,7 @@ asio::awaitable<void> LoadWatch::read_stream(std::string worker_id) {
     request.target = "/v1/workers/" + percent_encode(worker_id) + "/progress";
     http::CallOptions limits;
     limits.cancel = &context_.interrupt();
+    limits.head_limit = std::min(limits.head_limit, options_.stuck_limit);
     limits.body_limit = options_.stuck_limit;
     const auto opened = co_await context_.queen().open(std::move(request), limits);
     if (!opened || (*opened)->head().status != 200) {

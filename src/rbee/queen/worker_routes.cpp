@@ -265,6 +265,18 @@ Result<std::string> WorkerRoutes::hive_for(const api::SpawnRequest& request) con
     return error_of(plan);
 }
 
+asio::awaitable<void> WorkerRoutes::meet(std::string hive_name, std::string worker_id) {
+    const Hive* hive = fleet_.find_hive(hive_name);
+    if (hive == nullptr || worker_id.empty() || fleet_.find_worker(worker_id)) {
+        co_return;
+    }
+    auto report = co_await hives_.report(hive->endpoint);
+    if (report && fleet_.find_hive(hive_name) != nullptr) {
+        report->hive_id = hive_name;
+        fleet_.apply(std::move(*report));
+    }
+}
+
 asio::awaitable<void> WorkerRoutes::spawn(http::Exchange& exchange) {
     const auto body = co_await api::read_object(exchange);
     auto wish = body ? api::spawn_from_json(*body) : Result<api::SpawnRequest>(error_of(body));
@@ -296,6 +308,8 @@ asio::awaitable<void> WorkerRoutes::spawn(http::Exchange& exchange) {
         co_return co_await api::respond_error(exchange, for_client(answer.error()));
     }
     if (auto object = api::parse_object(answer->body); object && answer->status < 400) {
+        const auto id = api::require_string(*object, "worker_id");
+        co_await meet(*hive_name, id.value_or(""));
         (*object)["hive"] = *hive_name;
         answer->status = 200;
         answer->body = json::serialize(*object);
