@@ -31,6 +31,12 @@ started=$(date +%s)
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 trap 'printf "test.sh: FAILED after %s s\n" $(($(date +%s) - started)) >&2' ERR
 
+# What the test presets set for ctest, for the programs that the integration tests start.
+case "$preset" in
+  asan) export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 ;;
+  tsan) export TSAN_OPTIONS="halt_on_error=1:suppressions=$PWD/cmake/tsan.supp" ;;
+esac
+
 tools/setup.sh test
 # The same sources in another folder hit the compiler cache too.
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1

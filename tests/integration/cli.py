@@ -146,7 +146,7 @@ class Cli:
     def __init__(self, home, queen=None, token=TOKEN, **env):
         self.env = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self.env |= {"HOME": str(home), "RBEE_HOME": str(home), "TMPDIR": str(home)}
-        self.env |= {"TERM": "xterm", "RBEE_LOCAL_HIVE_PORT": "0"}
+        self.env |= {"TERM": "xterm", "RBEE_LOCAL_HIVE_PORT": "0", "LLAMA_ARG_THREADS": "1"}
         if token:
             self.env["LLORCH_API_TOKEN"] = token
         self.env |= env

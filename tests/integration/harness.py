@@ -2,12 +2,14 @@
 
 import contextlib
 import http.client
+import http.server
 import json
 import os
 import pathlib
 import queue
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -140,6 +142,7 @@ class Program:
             "RBEE_HOME": str(home),
             "LLORCH_API_TOKEN": TOKEN,
             "LLORCH_LOG_FORMAT": "json",
+            "LLAMA_ARG_THREADS": "1",  # for workers that are started on demand
         }
         for name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "LLVM_PROFILE_FILE"):
             if name in os.environ:
@@ -248,6 +251,11 @@ class Cluster:
     def hive_api(self):
         return Api(self.wait_hive()[0]["url"])
 
+    def hive_log(self):
+        """The JSON log lines of the local hive."""
+        lines = (self.home / "logs" / "hive-localhost.log").read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
     def workers(self):
         return self.api.get("/v1/workers").json()["workers"]
 
@@ -273,6 +281,84 @@ class Cluster:
 
     def stop(self):
         return self.queen.stop()
+
+
+def start_hive(home, *arguments, queen=None, extra_env=None):
+    """A real hive that no queen started, on free ports; reports to `queen` if there is one."""
+    report = ["--queen-url", queen] if queen else []
+    return Program(
+        [BIN / "rbee-hive", "--port", "0", "--worker-ports", "0", *report, *arguments],
+        home,
+        extra_env,
+    )
+
+
+def write_fake_gpu(directory, total, free):
+    """A program named nvidia-smi that tells of one GPU; returns the variables that put it in use."""
+    directory.mkdir(exist_ok=True)
+    script = directory / "nvidia-smi"
+    script.write_text(f'#!/bin/sh\necho "0, Fake GPU, {total}, {free}, 8.9, 00000000:01:00.0"\n')
+    script.chmod(0o755)
+    return {"PATH": f"{directory}:{os.environ['PATH']}"}
+
+
+class FakeHive:
+    """Says what a real hive cannot be made to say. `paths` maps a path to its whole answer."""
+
+    def __init__(self, version="0.1.0", **report):
+        self.report = {
+            "hive_id": "fake", "version": version, "workers": [], "models": [],
+            "backends": [{"backend": "cpu", "available": True, "device": 0, "name": "fake"}],
+            "ram_total_bytes": 16 * 10**9, "ram_available_bytes": 12 * 10**9,
+            "disk_total_bytes": 500 * 10**9, "disk_available_bytes": 100 * 10**9, **report,
+        }
+        self.paths = {}
+        self.seen = []
+        self.connections = []
+        fake = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def setup(self):
+                super().setup()
+                fake.connections.append(self.connection)
+
+            def do_GET(self):
+                fake.seen.append(self.path)
+                body = fake.answer(self.path)
+                self.send_response(200 if body is not None else 404)
+                body = body or b"{}"
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def answer(self, path):
+        if path in self.paths:
+            return self.paths[path]
+        if path == "/v1/health":
+            body = {"status": "alive", "version": self.report["version"], "api_version": "v1"}
+            return json.dumps(body).encode()
+        if path == "/v1/report":
+            return json.dumps({**self.report, "url": self.url}).encode()
+        return None
+
+    def close(self):
+        """Gone, with the connections that clients keep open."""
+        self.server.shutdown()
+        self.server.server_close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def children_of(pid):

@@ -1,5 +1,6 @@
 """Scenario file 100, worker lifecycle: how a worker starts, reports, loads, and fails to."""
 
+import contextlib
 import http.server
 import json
 import os
@@ -39,7 +40,8 @@ def deep(tmp_path_factory, deep_dir):
     yield cluster
     for worker in cluster.workers():
         if worker.get("pid"):
-            os.kill(worker["pid"], signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # the list may be a moment old
+                os.kill(worker["pid"], signal.SIGCONT)
     assert cluster.stop() == 0, cluster.queen.log_text()
 
 
@@ -64,14 +66,20 @@ def hive_entry(cluster, worker_id):
     return next((w for w in workers if w["id"] == worker_id), None)
 
 
+def loading(cluster, model="deep"):
+    """Waits for a worker that loads, and returns its entry."""
+    return wait_for(
+        lambda: next(
+            (w for w in cluster.workers() if w["state"] == "loading" and w["model"] == model), None
+        ),
+        what="worker loading",
+    )
+
+
 def stop(cluster, worker):
     os.kill(worker["pid"], signal.SIGCONT)
-    assert cluster.api.delete(f"/v1/workers/{worker['id']}").status == 204
-
-
-def hive_log(home):
-    lines = (pathlib.Path(home) / "logs" / "hive-localhost.log").read_text().splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
+    assert cluster.hive_api().delete(f"/v1/workers/{worker['id']}").status == 204
+    wait_for(lambda: not cluster.find(worker["id"], {"loading", "idle", "busy"}), what="stopped")
 
 
 def test_WLIF_01_spawn_uses_model_backend_device_and_port_and_loads_in_the_background(deep, rbee):
@@ -169,7 +177,7 @@ def test_EH_012a_missing_worker_program_fails_at_once_with_path_and_hint(tmp_pat
         failed = Cli(tmp_path, cluster.queen.url).run("workers", "spawn", "hello")
         assert failed.code == 1, failed
         assert time.monotonic() - begin < 5
-        assert str(missing) in failed.err and "install" in failed.err
+        assert "nowhere/llm-worker-rbee" in failed.err and "install" in failed.err
         assert failed.out == ""
         assert cluster.workers() == []
     finally:
@@ -191,7 +199,7 @@ def test_EH_012b_occupied_port_is_passed_over_with_a_notice(tmp_path, models_dir
     try:
         worker = cluster.spawn("hello")
         assert first < Api(worker["url"]).port < first + 40
-        notices = [e for e in hive_log(tmp_path) if e["event"] == "port_occupied"]
+        notices = [e for e in cluster.hive_log() if e["event"] == "port_occupied"]
         assert notices and notices[0]["port"] == Api(worker["url"]).port
         assert cluster.api.chat_text("hello")
     finally:
@@ -242,11 +250,13 @@ def test_WLIF_03_registration_has_eight_fields_and_lives_in_memory(tmp_path, dee
             if file.is_file() and file.suffix != ".log" and "logs" not in file.parts:
                 assert worker["id"].encode() not in file.read_bytes(), file
         # A hive that starts anew knows nothing of it.
-        hive_pid = next(e["pid"] for e in cluster.queen.log_events() if e["event"] == "hive_started")
+        def starts():
+            return [e["pid"] for e in cluster.queen.log_events() if e["event"] == "hive_started"]
+
         os.kill(worker["pid"], signal.SIGCONT)
-        os.kill(hive_pid, signal.SIGKILL)
-        wait_for(lambda: not cluster.find(worker["id"], {"loading", "idle"}), what="entry gone")
-        wait_for(lambda: not [h for h in cluster.hives() if not h["available"]], what="hive again")
+        os.kill(starts()[0], signal.SIGKILL)
+        wait_for(lambda: len(starts()) == 2, what="hive started again")
+        wait_for(lambda: not cluster.workers(), what="entry gone at the queen")
         assert cluster.hive_api().get("/v1/workers/list").json()["workers"] == []
     finally:
         assert cluster.stop() == 0
@@ -254,10 +264,7 @@ def test_WLIF_03_registration_has_eight_fields_and_lives_in_memory(tmp_path, dee
 
 def test_WLIF_04_while_loading_the_worker_names_its_progress_and_the_cli_follows(deep, rbee):
     terminal = rbee.terminal("workers", "spawn", "deep")
-    worker = wait_for(
-        lambda: next((w for w in deep.workers() if w["state"] == "loading"), None),
-        what="worker loading",
-    )
+    worker = loading(deep)
     direct = Api(worker["url"])
     ready = direct.get("/v1/ready").json()
     assert ready == {"ready": False, "state": "loading", "progress_url": "/v1/loading/progress"}
@@ -271,10 +278,7 @@ def test_WLIF_04_while_loading_the_worker_names_its_progress_and_the_cli_follows
 
 def test_WLIF_05_progress_reports_layers_and_vram_then_ready_and_the_end(deep, rbee):
     terminal = rbee.terminal("workers", "spawn", "deep")
-    worker = wait_for(
-        lambda: next((w for w in deep.workers() if w["state"] == "loading"), None),
-        what="worker loading",
-    )
+    worker = loading(deep)
     direct = Api(worker["url"])
     connection = direct.connect()
     connection.request("GET", "/v1/loading/progress", headers=direct.headers())
@@ -306,10 +310,7 @@ def test_WLIF_06_after_loading_it_is_idle_and_inference_follows(deep, rbee):
 
 def test_EH_016a_loading_that_is_stuck_ends_with_where_and_how_long(deep, rbee):
     terminal = rbee.terminal("workers", "spawn", "deep", "--load-timeout", 1)
-    worker = wait_for(
-        lambda: next((w for w in deep.workers() if w["state"] == "loading"), None),
-        what="worker loading",
-    )
+    worker = loading(deep)
     terminal.expect(rf"\d+/{LAYERS} layers")
     os.kill(worker["pid"], signal.SIGSTOP)
     assert terminal.wait(15) == 1, terminal.text
@@ -322,10 +323,7 @@ def test_EH_016a_loading_that_is_stuck_ends_with_where_and_how_long(deep, rbee):
 def test_EC7_stuck_loading_is_one_line_on_the_console_and_a_code_in_json(deep, rbee):
     arguments = ("infer", "--model", "abyss", "--load-timeout", 1, "x")
     plain, coded = rbee.start(*arguments), rbee.start("--json", *arguments)
-    worker = wait_for(
-        lambda: next((w for w in deep.workers() if w["state"] == "loading"), None),
-        what="worker loading",
-    )
+    worker = loading(deep, "abyss")
     os.kill(worker["pid"], signal.SIGSTOP)
     plain, coded = plain.wait(15), coded.wait(15)
     assert plain.code == coded.code == 1, (plain, coded)

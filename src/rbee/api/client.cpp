@@ -1,11 +1,11 @@
 #include "rbee/api/client.hpp"
 
-#include <utility>
+#include "rbee/api/error_body.hpp"
+#include "rbee/api/json.hpp"
 
 #include <boost/json/serialize.hpp>
 
-#include "rbee/api/error_body.hpp"
-#include "rbee/api/json.hpp"
+#include <utility>
 
 namespace rbee::api {
 
@@ -44,9 +44,11 @@ asio::awaitable<Result<json::object>> ApiClient::call(Request request, http::Cal
     }
     auto object = parse_object(answer->body);
     if (!object) {
-        co_return std::unexpected(
-            Error{Errc::io, "the server's answer is not what it should be: " + object.error().what, {}}
-        );
+        co_return std::unexpected(Error{
+            Errc::io,
+            "the server's answer is not what it should be: " + object.error().what,
+            "INVALID_RESPONSE",
+        });
     }
     co_return std::move(*object);
 }

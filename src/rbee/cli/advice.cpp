@@ -43,6 +43,15 @@ std::string advice_for_code(std::string_view code) {
     if (code == "STALLED") {
         return "See 'rbee workers list'; --stall-timeout allows longer pauses";
     }
+    if (code == "VERSION_MISMATCH") {
+        return "Where the older one runs: 'git pull && ./quickstart.sh'";
+    }
+    if (code == "INVALID_RESPONSE") {
+        return "Check the address; if it is right, restart the program that serves there";
+    }
+    if (code == "BACKEND_UNAVAILABLE") {
+        return "See 'rbee hives list' for the backends of each hive";
+    }
     if (code == "REQUEST_TIMEOUT") {
         return "Allow more time with --timeout SECONDS";
     }
@@ -56,7 +65,8 @@ std::string advice_for_code(std::string_view code) {
         return "See 'rbee status', and try again with a longer --timeout";
     }
     if (code.starts_with("INSUFFICIENT_")) {
-        return "Free some by 'rbee workers stop ID', or use a smaller model";
+        return "Free some by 'rbee workers stop ID', or use a smaller model or a "
+               "smaller quantisation of it";
     }
     return {};
 }

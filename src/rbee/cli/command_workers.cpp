@@ -21,6 +21,9 @@ namespace {
 /// Starting and stopping include the work of another machine, and a worker may drain for 30 s.
 constexpr Duration slow_limit = std::chrono::seconds(90);
 
+/// The queen tries three times for up to 10 s to reach a hive.
+constexpr Duration add_limit = std::chrono::seconds(60);
+
 std::string worker_path(const std::string& id) {
     return "/v1/workers/" + percent_encode(id);
 }
@@ -70,6 +73,7 @@ private:
         spawn.device = options_.device;
         spawn.slots = options_.slots;
         spawn.node = options_.node;
+        spawn.engine_args = options_.engine_args;
         api::ApiClient::Request request;
         request.method = "POST";
         request.target = "/v1/workers/spawn";
@@ -131,20 +135,32 @@ public:
         request.method = "POST";
         request.target = "/v1/hives";
         request.body = json::object{{"name", options_.name}, {"url", options_.url}};
-        const auto answer = co_await context_.call(std::move(request));
+        const auto answer = co_await context_.call(std::move(request), add_limit);
         if (!answer) {
             co_return error_of(answer);
         }
         if (context_.options().json) {
             context_.print_json(*answer);
-        } else {
-            context_.console().out(fmt::format("hive {} added ({})\n", options_.name, options_.url)
-            );
+            co_return 0;
         }
+        context_.console().out(fmt::format("hive {} added ({})\n", options_.name, options_.url));
+        show_warnings(*answer);
         co_return 0;
     }
 
 private:
+    void show_warnings(const json::object& answer) {
+        const json::value* warnings = answer.if_contains("warnings");
+        if (warnings == nullptr || !warnings->is_array()) {
+            return;
+        }
+        for (const json::value& warning : warnings->get_array()) {
+            if (warning.is_string()) {
+                context_.console().status("hives", one_line(warning.get_string()));
+            }
+        }
+    }
+
     Context& context_;
     HivesAddOptions options_;
 };

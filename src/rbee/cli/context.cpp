@@ -85,7 +85,10 @@ Context::call(api::ApiClient::Request request, Duration limit) {
         auto answer = co_await queen_->call(request, call_options);
         const bool nothing_sent =
             !answer && answer.error().code == Errc::unavailable && answer.error().wire_code.empty();
-        const bool again = nothing_sent && co_await pause_after(attempt, answer.error());
+        if (!nothing_sent) {
+            co_return answer;
+        }
+        const bool again = co_await pause_after(attempt, answer.error());
         if (!again) {
             co_return answer;
         }

@@ -266,11 +266,14 @@ void Parser::add_workers() {
 void Parser::add_worker_spawn(CLI::App* workers) {
     CLI::App* spawn = workers->add_subcommand("spawn", "Start a worker and wait until it is ready");
     const auto options = on<WorkersSpawnOptions>(
-        spawn, "  rbee workers spawn tiny\n  rbee workers spawn file:/models/a.gguf --slots 8"
+        spawn,
+        "  rbee workers spawn tiny\n"
+        "  rbee workers spawn file:/models/a.gguf --slots 8 -- --ctx-size 16384"
     );
     spawn->add_option("model", options->model, "Model name or reference")
         ->required()
         ->check(model_ref());
+    spawn->add_option("engine-flags", options->engine_args, "Flags of llama-server, behind --");
     spawn->add_option("--backend", options->backend, "cpu, cuda or metal")
         ->check(CLI::IsMember({"cpu", "cuda", "metal"}))
         ->capture_default_str();

@@ -83,6 +83,7 @@ struct WorkersSpawnOptions {
     std::string node;
     bool no_wait = false;
     std::uint32_t load_s = 300;
+    std::vector<std::string> engine_args; ///< Flags of llama-server.
 };
 
 struct WorkersStopOptions {

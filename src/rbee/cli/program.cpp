@@ -20,7 +20,7 @@
 namespace rbee::cli {
 namespace {
 
-void show_error(Console& console, const Error& error, bool json, const Settings* settings) {
+void show_error(Console& console, Error error, bool json, const Settings* settings) {
     if (!json) {
         console.err(error_line(error, settings));
         return;
@@ -28,6 +28,9 @@ void show_error(Console& console, const Error& error, bool json, const Settings*
     boost::json::object details;
     if (std::string advice = advice_for(error, settings); !advice.empty()) {
         details["advice"] = std::move(advice);
+    }
+    if (error.code == Errc::unavailable && error.wire_code.empty()) {
+        error.wire_code = "CONNECTION_TIMEOUT"; // nobody was reached, for whatever reason
     }
     console.err(boost::json::serialize(api::error_object(error, make_uuid(), details)) + "\n");
 }

@@ -17,6 +17,8 @@ struct LoadOptions {
     std::string model_path;               ///< GGUF file.
     std::string model_name;               ///< Name that answers carry in their `model` field.
     std::uint32_t slots = 1;              ///< Requests decoded at the same time.
+    std::string backend = "cpu";          ///< cpu, cuda or metal; never another one instead.
+    std::uint32_t device = 0;             ///< Number of the device of that backend.
     std::vector<std::string> engine_args; ///< llama-server flags, as given after `--`.
 };
 

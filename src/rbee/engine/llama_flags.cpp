@@ -168,6 +168,28 @@ bool has_gpu() {
     return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) != nullptr;
 }
 
+/// llama.cpp's name of the device that was asked for.
+std::string device_name(const LoadOptions& options) {
+    if (options.backend == "cpu") {
+        return "none";
+    }
+    return (options.backend == "cuda" ? "CUDA" : "MTL") + std::to_string(options.device);
+}
+
+/// Left alone, llama.cpp would take the CPU when the device is not there.
+Result<void> check_device(const LoadOptions& options) {
+    const std::string name = device_name(options);
+    if (options.backend == "cpu" || ggml_backend_dev_by_name(name.c_str()) != nullptr) {
+        return {};
+    }
+    return fail(
+        Errc::unsupported,
+        "this worker program finds no device " + name + ": it was built without " +
+            options.backend + ", or the driver does not work",
+        "BACKEND_UNAVAILABLE"
+    );
+}
+
 } // namespace
 
 std::vector<std::string> llama_command_line(const LoadOptions& options) {
@@ -183,13 +205,19 @@ std::vector<std::string> llama_command_line(const LoadOptions& options) {
     // speed. An embedding must fit into one batch, so there llama.cpp's sizes stay.
     if (!has_any(user, {"--embedding", "--embeddings", "--rerank", "--reranking"})) {
         add_default({"--batch-size", "-b"}, "512");
-        add_default({"--ubatch-size", "-ub"}, has_gpu() ? "512" : "128");
+        add_default({"--ubatch-size", "-ub"}, options.backend != "cpu" ? "512" : "128");
+    }
+    if (options.backend != "cpu" || has_gpu()) {
+        add_default({"--device", "-dev"}, device_name(options));
     }
     line.insert(line.end(), user.begin(), user.end());
     return line;
 }
 
 Result<void> parse_llama_flags(const LoadOptions& options, common_params& params) {
+    if (auto there = check_device(options); !there) {
+        return there;
+    }
     try {
         if (auto rehearsed = Rehearsal().run(options.engine_args); !rehearsed) {
             return rehearsed;

@@ -157,6 +157,20 @@ TEST_F(LlamaLoadTest, UserFlagsWin) {
     EXPECT_EQ(line.back(), "64");
 }
 
+TEST_F(LlamaLoadTest, ADeviceThatIsNotThereIsNeverReplacedByTheCpu) {
+    LoadOptions options;
+    options.model_path = "m";
+    options.backend = "cuda";
+    options.device = 63;
+    const auto line = llama_command_line(options);
+    EXPECT_TRUE(std::ranges::find(line, "CUDA63") != line.end());
+    common_params params;
+    const auto loaded = parse_llama_flags(options, params);
+    ASSERT_FALSE(loaded);
+    EXPECT_EQ(loaded.error().wire_code, "BACKEND_UNAVAILABLE");
+    EXPECT_NE(loaded.error().what.find("CUDA63"), std::string::npos);
+}
+
 TEST_F(LlamaLoadTest, LoadsAgainInTheSameProcess) {
     for (int i = 0; i < 3; ++i) {
         load(scripted_model("hello"), 1);

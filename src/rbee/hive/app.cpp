@@ -71,7 +71,7 @@ HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener lis
                                      ),
       view_({timers_.clock(), registry_, models_, machine_, pool_}),
       supervisor_({timers_, log_, hive_metrics_, registry_, launcher_, client_, settings_}),
-      spawner_({settings_, models_, machine_, supervisor_, hive_metrics_, pool_}),
+      spawner_({settings_, models_, machine_, supervisor_, hive_metrics_, pool_, log_}),
       relay_({timers_, log_, hive_metrics_, registry_, supervisor_, client_}),
       routes_(
           {timers_,

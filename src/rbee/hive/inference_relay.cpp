@@ -70,6 +70,12 @@ Error cancelled_error(const Error& error) {
     return {Errc::cancelled, fmt::format("the request was cancelled: {}", error.what), "CANCELLED"};
 }
 
+/// The cause as a client may read it: addresses are for the log.
+std::string_view without_address(const Error& error) {
+    const bool unreached = error.code == Errc::unavailable && error.wire_code.empty();
+    return unreached ? "it takes no connections" : std::string_view(error.what);
+}
+
 } // namespace
 
 /// Makes a running request findable by its ids.
@@ -242,7 +248,7 @@ asio::awaitable<Error> InferenceRelay::explain(std::string worker_id, Error erro
     Error told = std::move(error);
     told.wire_code = "WORKER_FAILED";
     told.what = died ? fmt::format("worker {} died: {}", worker_id, *died)
-                     : fmt::format("worker {} failed: {}", worker_id, told.what);
+                     : fmt::format("worker {} failed: {}", worker_id, without_address(told));
     if (told.code != Errc::unavailable && told.code != Errc::timeout) {
         told.code = Errc::io;
     }

@@ -71,7 +71,10 @@ Result<void> fill_numbers(const OptionValues& values, Settings& settings) {
     std::uint64_t log_mb = settings.worker.log_bytes_max / (1024ULL * 1024);
     std::uint64_t ram_mb = settings.ram_reserve_bytes / mb;
     std::uint64_t vram_mb = settings.vram_reserve_bytes / mb;
+    const auto health = std::chrono::duration_cast<std::chrono::seconds>(settings.intervals.health);
+    auto health_s = static_cast<std::uint64_t>(health.count());
     const std::array results = {
+        take(values, "health-interval", health_s, {1, 3600}),
         take(values, "port", settings.listen.port, {0, 65535}),
         take(values, "slots", settings.worker.slots, {1, 256}),
         take(values, "max-workers", settings.worker.count_max, {1, 10'000}),
@@ -84,6 +87,9 @@ Result<void> fill_numbers(const OptionValues& values, Settings& settings) {
             return result;
         }
     }
+    settings.intervals.health = std::chrono::seconds(health_s);
+    settings.intervals.health_limit =
+        std::min(settings.intervals.health_limit, settings.intervals.health);
     settings.worker.log_bytes_max = log_mb * 1024 * 1024;
     settings.ram_reserve_bytes = ram_mb * mb;
     settings.vram_reserve_bytes = vram_mb * mb;

@@ -46,7 +46,7 @@ TEST(HiveOptions, A_flag_wins_over_the_environment_and_that_over_the_file) {
     std::ofstream(path) << "[hive]\nport = 1111\nslots = 7\nnode_name = \"from-file\"\n"
                            "models_dir = [\"/a\", \"/b\"]\n";
     const auto command = parse_command_line(
-        {"--config", path, "--port", "3333"},
+        {"--config", path, "--port", "3333", "--health-interval", "2"},
         around(
             {{"RBEE_HIVE_PORT", "2222"},
              {"RBEE_SLOTS", "9"},
@@ -57,6 +57,8 @@ TEST(HiveOptions, A_flag_wins_over_the_environment_and_that_over_the_file) {
     ASSERT_TRUE(command.settings) << command.text;
     EXPECT_EQ(command.settings->listen.port, 3333);
     EXPECT_EQ(command.settings->worker.slots, 9U);
+    EXPECT_EQ(command.settings->intervals.health, std::chrono::seconds(2));
+    EXPECT_EQ(command.settings->intervals.health_limit, std::chrono::seconds(2));
     EXPECT_EQ(command.settings->node_name, "from-file");
     EXPECT_THAT(command.settings->model_dirs, testing::ElementsAre("/a", "/b"));
     EXPECT_EQ(command.settings->queen->to_string(), "http://q:8080");

@@ -26,7 +26,11 @@ std::unexpected<Refusal> refuse(Error error, json::object details) {
 
 std::unexpected<Refusal> refuse_backend(const PreflightInput& input) {
     std::set<std::string> available;
-    std::string why;
+    std::string why = input.backend == "cuda"
+                          ? ": no NVIDIA GPU was found; install the NVIDIA driver, see that "
+                            "nvidia-smi lists the GPU, and restart the hive"
+                      : input.backend == "metal" ? ": it needs a Mac"
+                                                 : "";
     for (const Device& device : input.devices) {
         if (device.info.available) {
             available.insert(device.info.backend);

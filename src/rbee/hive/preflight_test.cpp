@@ -61,6 +61,8 @@ TEST(Preflight, A_backend_that_is_not_there_is_refused_with_those_that_are) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().error.wire_code, "BACKEND_UNAVAILABLE");
     EXPECT_EQ(refused.error().details.at("available").as_array().at(0).as_string(), "cpu");
+    metal.backend = "cuda";
+    EXPECT_THAT(check_preflight(metal).error().error.what, testing::HasSubstr("NVIDIA driver"));
 }
 
 TEST(Preflight, An_unusable_backend_says_why) {

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <utility>
 
 namespace rbee::hive {
@@ -26,6 +27,12 @@ std::unexpected<Refusal> refused(Error error) {
     return std::unexpected(Refusal{std::move(error), {}});
 }
 
+/// The end of a path: clients are not told where on the machine things are.
+std::string shown_path(const std::filesystem::path& path) {
+    const std::filesystem::path end = path.parent_path().filename() / path.filename();
+    return path.is_absolute() && end != path.relative_path() ? ".../" + end.string() : end.string();
+}
+
 Result<void> check_binary(const std::string& path) {
     if (::access(path.c_str(), X_OK) == 0) {
         return {};
@@ -35,7 +42,7 @@ Result<void> check_binary(const std::string& path) {
         fmt::format(
             "worker program not found at {}; install llm-worker-rbee there or name it with "
             "--worker-binary",
-            path
+            shown_path(path)
         ),
         "WORKER_BINARY_NOT_FOUND"
     );
@@ -127,9 +134,19 @@ SpawnService::attempt(api::SpawnRequest request, std::string correlation_id) {
 
 asio::awaitable<Checked<api::WorkerInfo>>
 SpawnService::spawn(api::SpawnRequest request, std::string correlation_id) {
+    const telemetry::Logger log = with_.log.with_correlation(correlation_id);
     auto outcome = co_await attempt(std::move(request), std::move(correlation_id));
     if (!outcome) {
-        with_.metrics.spawn_failed(api::wire_code_of(outcome.error().error));
+        const Error& error = outcome.error().error;
+        const std::string code = api::wire_code_of(error);
+        const int status = api::status_of(error);
+        with_.metrics.spawn_failed(code);
+        log.write(
+            status < 500 ? telemetry::Level::info : telemetry::Level::error,
+            "spawn_refused",
+            error.what,
+            {{"code", code}, {"status", status}}
+        );
     }
     co_return outcome;
 }

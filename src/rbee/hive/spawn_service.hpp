@@ -8,6 +8,7 @@
 #include "rbee/hive/settings.hpp"
 #include "rbee/hive/supervisor.hpp"
 #include "rbee/runtime/blocking.hpp"
+#include "rbee/telemetry/log.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -26,6 +27,7 @@ public:
         Supervisor& supervisor;
         HiveMetrics& metrics;
         runtime::BlockingPool& pool;
+        const telemetry::Logger& log;
     };
 
     explicit SpawnService(Dependencies dependencies) : with_(dependencies) {}

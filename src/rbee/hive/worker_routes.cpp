@@ -232,9 +232,8 @@ asio::awaitable<void> HiveRoutes::progress(http::Exchange& exchange) {
     api::ApiClient client = with_.supervisor.client_for((*entry)->info.url);
     auto upstream = co_await client.open(std::move(request), options);
     if (!upstream) {
-        Error error = upstream.error();
-        error.wire_code = "WORKER_NOT_READY";
-        co_await api::respond_error(exchange, std::move(error));
+        const Error error{upstream.error().code, "the worker does not answer", "WORKER_NOT_READY"};
+        co_await api::respond_error(exchange, error);
         co_return;
     }
     const auto frame = [&exchange](const Error& error) {

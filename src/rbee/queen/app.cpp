@@ -31,6 +31,7 @@
 #include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <exception>
@@ -96,7 +97,7 @@ private:
     http::Reaper reaper_{context_.get_executor()};
     http::Client client_{context_.get_executor(), reaper_};
     NodeStore nodes_;
-    Fleet fleet_{timers_.clock()};
+    Fleet fleet_{timers_.clock(), options_.worker_silence};
     HiveClient hives_;
     Dispatcher dispatcher_;
     Running running_;
@@ -129,8 +130,7 @@ App::App(
       gate_(authenticator_, log_, metrics_, "rbee_queen"),
       gateway_({fleet_, dispatcher_, hives_, running_, timers_.clock(), log_, queen_metrics_}),
       info_routes_({fleet_, dispatcher_, running_, timers_.clock(), [this] { request_stop(); }}),
-      worker_routes_({fleet_, hives_, log_}),
-      hive_routes_({fleet_, hives_, nodes_, timers_.clock(), log_}),
+      worker_routes_({fleet_, hives_, log_}), hive_routes_({fleet_, hives_, nodes_, timers_, log_}),
       server_(context_.get_executor(), reaper_, {}),
       tasks_(context_.get_executor(), [this](std::string_view name, const std::exception_ptr&) {
           log_.error("task_failed", "a background task failed", {{"task", name}});
@@ -284,6 +284,10 @@ asio::awaitable<void> App::ask_hive(std::string name) {
         co_return; // removed meanwhile
     }
     if (report) {
+        if (const auto good = check_version(report->version); !good) {
+            fleet_.unreachable(name, good.error().what);
+            co_return;
+        }
         report->hive_id = name;
         report->url = hive->endpoint.to_string();
         const auto taken = co_await take_report(&fleet_, &nodes_, std::move(*report), now_unix());
@@ -302,7 +306,7 @@ asio::awaitable<void> App::ask_hive(std::string name) {
 
 asio::awaitable<void> App::sweep_loop() {
     while (true) {
-        co_await timers_.sleep_for(sweep_every);
+        co_await timers_.sleep_for(std::min<Duration>(sweep_every, options_.worker_silence / 4));
         for (const std::string& line : fleet_.sweep()) {
             log_.warn("sweep", line);
         }

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace rbee::queen {
@@ -215,14 +216,17 @@ std::vector<std::string> Fleet::sweep() {
     std::erase_if(workers_, [&](const auto& entry) {
         Worker& worker = *entry.second;
         const Duration silence = now - worker.last_seen;
-        if (!worker.external || silence <= worker_silence_max) {
+        if (!worker.external || silence <= silence_max_) {
             return false;
         }
         // Stale: no new work. One that works for somebody stays until that ends.
         worker.state_override = domain::WorkerState::unhealthy;
-        worker.gone = worker.in_flight == 0 || silence > worker_silence_max + stale_but_busy_max;
+        worker.gone = worker.in_flight == 0 || silence > silence_max_ + stale_but_busy_max;
         if (worker.gone) {
-            lines.push_back(fmt::format("worker {} is silent for more than 120 s", entry.first));
+            const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(silence_max_);
+            lines.push_back(
+                fmt::format("worker {} is silent for more than {} s", entry.first, seconds.count())
+            );
         }
         return worker.gone;
     });

@@ -73,7 +73,8 @@ public:
     /// A silent worker that still works for somebody is kept this long.
     static constexpr Duration stale_but_busy_max = std::chrono::minutes(5);
 
-    explicit Fleet(const Clock& clock) : clock_(clock) {}
+    explicit Fleet(const Clock& clock, Duration silence_max = worker_silence_max)
+        : clock_(clock), silence_max_(silence_max) {}
 
     /// Called after each change that may let a waiting request go on, or end its hope.
     void on_change(std::function<void()> listener) { changed_ = std::move(listener); }
@@ -136,6 +137,7 @@ private:
     void changed();
 
     const Clock& clock_;
+    Duration silence_max_; ///< Of a worker that registered itself.
     std::function<void()> changed_;
     std::map<std::string, Hive, std::less<>> hives_;
     std::map<std::string, std::shared_ptr<Worker>> workers_;

@@ -26,6 +26,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,8 +57,9 @@ public:
     asio::awaitable<void> stop() { co_await server_.stop(); }
 
     http::Endpoint endpoint;
-    Handler handler;             ///< What inference requests get.
-    http::Response spawn_answer; ///< What POST /v1/workers/spawn gets.
+    Handler handler;                             ///< What inference requests get.
+    http::Response spawn_answer;                 ///< What POST /v1/workers/spawn gets.
+    std::optional<http::Response> report_answer; ///< What GET /v1/report gets, if not `handler`.
     int spawns = 0;
     std::vector<http::RequestHead> seen; ///< Inference requests.
     std::vector<std::string> bodies;
@@ -70,6 +72,12 @@ private:
         if (exchange.head().path == "/v1/workers/spawn") {
             ++spawns;
             const auto sent = co_await exchange.respond(spawn_answer);
+            EXPECT_TRUE(sent);
+            co_return;
+        }
+        if (exchange.head().path == "/v1/report" && (report_answer || !handler)) {
+            const auto sent =
+                co_await exchange.respond(report_answer.value_or(http::Response{.status = 404}));
             EXPECT_TRUE(sent);
             co_return;
         }

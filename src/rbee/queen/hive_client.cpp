@@ -33,6 +33,9 @@ HiveClient::fetch(http::Endpoint hive, http::ClientRequest request, http::CallOp
     response.status = stream.head().status;
     response.content_type =
         std::string(stream.head().headers.find("Content-Type").value_or("application/json"));
+    if (const auto after = stream.head().headers.find("Retry-After")) {
+        response.headers.add("Retry-After", std::string(*after));
+    }
     while (true) {
         const auto bytes = co_await stream.next();
         if (!bytes) {
@@ -59,6 +62,14 @@ asio::awaitable<Result<api::HiveReport>> HiveClient::report(http::Endpoint hive)
         co_return error_of(answer);
     }
     auto report = api::report_from_json(*answer);
+    if (!report) {
+        // Not the client's request is wrong, but the hive's answer.
+        co_return fail(
+            Errc::io,
+            "the hive's report is not what it should be: " + report.error().what,
+            "INVALID_RESPONSE"
+        );
+    }
     co_return report;
 }
 

@@ -5,6 +5,7 @@
 #include "rbee/queen/local_hive.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -39,23 +40,72 @@ std::optional<Version> parse_version(std::string_view text) {
     return version;
 }
 
+/// Before 1.0 every minor version may change what programs say to each other.
+bool compatible(const Version& one, const Version& other) {
+    return one[0] == other[0] && (one[0] != 0 || one[1] == other[1]);
+}
+
 } // namespace
 
 Result<void> check_version(std::string_view hive) {
     const auto theirs = parse_version(hive);
-    if (!theirs || *theirs < *parse_version(version_min)) {
-        return fail(
-            Errc::conflict,
-            fmt::format(
-                "the hive is version {}, this queen {} needs {} or newer: upgrade the hive",
-                theirs ? hive : "unknown",
-                RBEE_VERSION,
-                version_min
-            ),
-            "VERSION_MISMATCH"
-        );
+    const Version ours = parse_version(RBEE_VERSION).value_or(Version{});
+    const bool old = !theirs || *theirs < *parse_version(version_min);
+    if (!old && compatible(*theirs, ours)) {
+        return {};
     }
-    return {};
+    const bool newer = !old && *theirs > ours;
+    return fail(
+        Errc::conflict,
+        fmt::format(
+            "the hive is version {}, this queen is {} and they do not fit: upgrade the {}",
+            theirs ? hive : "unknown",
+            RBEE_VERSION,
+            newer ? "queen" : "hive"
+        ),
+        "VERSION_MISMATCH"
+    );
+}
+
+std::vector<std::string> shortfalls(const api::HiveReport& report) {
+    constexpr std::uint64_t gb = 1'000'000'000;
+    constexpr std::uint64_t ram_gb_min = 8;
+    constexpr std::uint64_t disk_gb_min = 50;
+    std::vector<std::string> out;
+    const auto check = [&](std::string_view what, std::uint64_t bytes, std::uint64_t min_gb) {
+        if (bytes < min_gb * gb) {
+            const double there = static_cast<double>(bytes) / static_cast<double>(gb);
+            out.push_back(fmt::format(
+                "the hive has {:.1f} GB of {}; {} GB are recommended", there, what, min_gb
+            ));
+        }
+    };
+    check("RAM", report.ram_total_bytes, ram_gb_min);
+    check("free disk", report.disk_available_bytes, disk_gb_min);
+    return out;
+}
+
+void log_preflight(const telemetry::Logger& log, const api::HiveReport& report) {
+    std::vector<std::string> backends;
+    for (const api::BackendInfo& backend : report.backends) {
+        if (backend.available) {
+            backends.push_back(fmt::format("{}:{}", backend.backend, backend.device));
+        }
+    }
+    const std::vector<std::string> lacks = shortfalls(report);
+    log.info(
+        "hive_preflight",
+        "the hive is healthy and its version fits",
+        {{"hive", report.hive_id},
+         {"version", report.version},
+         {"backends", fmt::format("{}", fmt::join(backends, ", "))},
+         {"ram_total_mb", report.ram_total_bytes / 1'000'000},
+         {"disk_available_mb", report.disk_available_bytes / 1'000'000},
+         {"resources", lacks.empty() ? "enough" : "small"}}
+    );
+    for (const std::string& lack : lacks) {
+        log.warn("hive_small", lack, {{"hive", report.hive_id}});
+    }
 }
 
 asio::awaitable<Result<void>>

@@ -22,7 +22,9 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr Duration probe_max = std::chrono::seconds(5);
+constexpr Duration probe_max = std::chrono::seconds(10);
+constexpr int attempts_max = 3;
+
 Error node_not_found() {
     return {
         Errc::not_found,
@@ -132,7 +134,7 @@ asio::awaitable<void> HiveRoutes::heartbeat(http::Exchange& exchange) {
         log_.with_correlation(exchange.correlation_id())
             .info("hive_available", "a hive reported", {{"hive", report->hive_id}});
     }
-    const std::int64_t now_unix = to_unix_ms(clock_.wall()) / 1000;
+    const std::int64_t now_unix = to_unix_ms(timers_.clock().wall()) / 1000;
     const auto taken = co_await take_report(&fleet_, &nodes_, std::move(*report), now_unix);
     if (!taken) {
         co_return co_await api::respond_error(exchange, taken.error());
@@ -162,15 +164,43 @@ asio::awaitable<void> HiveRoutes::show(http::Exchange& exchange) {
     co_await api::respond_json(exchange, 200, std::move(body));
 }
 
-asio::awaitable<Result<api::HiveReport>> HiveRoutes::probe(http::Endpoint endpoint) {
-    api::ApiClient::Request request;
-    request.target = "/v1/health";
+asio::awaitable<Result<json::object>> HiveRoutes::reach(http::Endpoint endpoint) {
     http::CallOptions limits;
+    limits.connect_limit = probe_max;
     limits.head_limit = probe_max;
     limits.body_limit = probe_max;
-    const auto health = co_await hives_.call(endpoint, std::move(request), limits);
+    for (int attempt = 1;; ++attempt) {
+        api::ApiClient::Request request;
+        request.target = "/v1/health";
+        auto health = co_await hives_.call(endpoint, std::move(request), limits);
+        if (health) {
+            co_return health;
+        }
+        const Error& error = health.error();
+        const bool unreached = error.code == Errc::unavailable && error.wire_code.empty();
+        if (!unreached) {
+            co_return std::unexpected(for_client(error));
+        }
+        log_.warn("hive_unreached", error.what, {{"attempt", attempt}, {"of", attempts_max}});
+        if (attempt == attempts_max) {
+            co_return fail(
+                Errc::unavailable,
+                fmt::format(
+                    "the hive cannot be reached: {} attempts failed, the last two after 200 and "
+                    "400 ms",
+                    attempts_max
+                ),
+                "HIVE_UNAVAILABLE"
+            );
+        }
+        co_await timers_.sleep_for(attempt * std::chrono::milliseconds(200));
+    }
+}
+
+asio::awaitable<Result<api::HiveReport>> HiveRoutes::probe(http::Endpoint endpoint) {
+    const auto health = co_await reach(endpoint);
     if (!health) {
-        co_return std::unexpected(for_client(health.error()));
+        co_return error_of(health);
     }
     const auto version = api::get_string(*health, "version");
     if (const auto good = check_version(version ? version->value_or("") : ""); !good) {
@@ -210,12 +240,13 @@ asio::awaitable<Result<Node>> HiveRoutes::add_by_url(std::string name, std::stri
         co_return error_of(node);
     }
     node->status = "reachable";
-    node->last_connected_unix = to_unix_ms(clock_.wall()) / 1000;
+    node->last_connected_unix = to_unix_ms(timers_.clock().wall()) / 1000;
     const auto stored = co_await nodes_.add(*node);
     if (!stored) {
         co_return error_of(stored);
     }
     report->hive_id = name;
+    log_preflight(log_, *report);
     fleet_.add_hive(name, std::move(*endpoint));
     fleet_.apply(std::move(*report));
     log_.info("hive_added", "a hive was added", {{"hive", name}});
@@ -235,6 +266,9 @@ asio::awaitable<void> HiveRoutes::add(http::Exchange& exchange) {
     }
     const Hive* hive = fleet_.find_hive(*name);
     json::object answer = hive != nullptr ? view_of(fleet_, *hive) : json::object();
+    const auto lacks =
+        shortfalls(hive != nullptr && hive->report ? *hive->report : api::HiveReport());
+    answer["warnings"] = json::array(lacks.begin(), lacks.end());
     co_await api::respond_json(exchange, 201, std::move(answer));
 }
 

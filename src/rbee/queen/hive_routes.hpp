@@ -4,6 +4,7 @@
 #include "rbee/queen/fleet.hpp"
 #include "rbee/queen/hive_client.hpp"
 #include "rbee/queen/node_store.hpp"
+#include "rbee/runtime/timers.hpp"
 #include "rbee/telemetry/log.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -21,12 +22,12 @@ public:
         Fleet& fleet;
         HiveClient& hives;
         NodeStore& nodes;
-        const Clock& clock;
+        runtime::Timers& timers;
         const telemetry::Logger& log;
     };
 
     explicit HiveRoutes(Parts parts)
-        : fleet_(parts.fleet), hives_(parts.hives), nodes_(parts.nodes), clock_(parts.clock),
+        : fleet_(parts.fleet), hives_(parts.hives), nodes_(parts.nodes), timers_(parts.timers),
           log_(parts.log) {}
 
     void mount(http::Router& router);
@@ -42,6 +43,9 @@ private:
     [[nodiscard]] boost::asio::awaitable<void> update_node(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> remove_node(http::Exchange& exchange);
 
+    /// GET /v1/health in three attempts, with pauses of 200 and 400 ms.
+    [[nodiscard]] boost::asio::awaitable<Result<boost::json::object>> reach(http::Endpoint endpoint
+    );
     /// Asks a hive that is to be added who it is.
     [[nodiscard]] boost::asio::awaitable<Result<api::HiveReport>> probe(http::Endpoint endpoint);
     [[nodiscard]] boost::asio::awaitable<Result<void>> forget(std::string name);
@@ -51,7 +55,7 @@ private:
     Fleet& fleet_;
     HiveClient& hives_;
     NodeStore& nodes_;
-    const Clock& clock_;
+    runtime::Timers& timers_;
     telemetry::Logger log_;
 };
 

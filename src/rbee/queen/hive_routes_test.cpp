@@ -20,10 +20,15 @@ using testing::Contains;
 using testing::HasSubstr;
 using testing::Not;
 
-TEST(HiveVersion, AtLeast010) {
+TEST(HiveVersion, AtLeast010AndCompatible) {
     EXPECT_TRUE(check_version("0.1.0"));
-    EXPECT_TRUE(check_version("0.2.0-rc1"));
-    EXPECT_TRUE(check_version("1.0.0"));
+    EXPECT_TRUE(check_version("0.1.7-rc1"));
+    for (const char* newer : {"0.2.0", "1.0.0"}) {
+        const auto wrong = check_version(newer);
+        ASSERT_FALSE(wrong);
+        EXPECT_THAT(wrong.error().what, HasSubstr(newer));
+        EXPECT_THAT(wrong.error().what, HasSubstr("upgrade the queen"));
+    }
     const auto old = check_version("0.0.9");
     ASSERT_FALSE(old);
     EXPECT_EQ(old.error().wire_code, "VERSION_MISMATCH");
@@ -41,9 +46,8 @@ protected:
         folder_ = pattern;
         database_ = store::Database::open(folder_ + "/b.db", NodeStore::migrations()).value();
         nodes_ = std::make_unique<NodeStore>(*database_);
-        routes_ = std::make_unique<HiveRoutes>(
-            HiveRoutes::Parts{fleet_, hives_, *nodes_, timers_.clock(), log_}
-        );
+        routes_ =
+            std::make_unique<HiveRoutes>(HiveRoutes::Parts{fleet_, hives_, *nodes_, timers_, log_});
         routes_->mount(gate_.router());
         start({});
     }
@@ -102,13 +106,10 @@ TEST_F(HiveRoutesTest, FirstHeartbeatRegistersAndIsKept) {
 TEST_F(HiveRoutesTest, AddByUrlAsksTheHiveFirst) {
     FakeHive hive(context_, reaper_);
     hive.handler = [](FakeHive&, http::Exchange& exchange) -> asio::awaitable<void> {
-        const bool health = exchange.head().path == "/v1/health";
-        return answer(
-            exchange,
-            200,
-            health ? R"({"status":"alive","version":"0.1.0"})"
-                   : beat("its-own-name", "http://127.0.0.1:1", "0.1.0")
-        );
+        return answer(exchange, 200, R"({"status":"alive","version":"0.1.0"})");
+    };
+    hive.report_answer = {
+        .status = 200, .body = beat("its-own-name", "http://127.0.0.1:1", "0.1.0")
     };
     run([&]() -> asio::awaitable<void> {
         const std::string body = R"({"name":"far","url":")" + hive.endpoint.to_string() + "\"}";

@@ -30,6 +30,7 @@ struct Options {
     std::string token_file; ///< Empty: see LLORCH_API_TOKEN.
     std::size_t queue_capacity = 100;
     std::chrono::seconds queue_wait{300};
+    std::chrono::seconds worker_silence{120}; ///< A registered worker silent for longer is removed.
     LocalHiveMode local_hive = LocalHiveMode::automatic;
     std::uint16_t local_hive_port = 9200; ///< 0 = any free one.
     std::string hive_binary;

@@ -80,7 +80,12 @@ asio::awaitable<void> WorkerRoutes::list(http::Exchange& exchange) {
 }
 
 asio::awaitable<void> WorkerRoutes::show(http::Exchange& exchange) {
-    const auto worker = fleet_.find_worker(exchange.path_parameters.at(0));
+    const std::string& id = exchange.path_parameters.at(0);
+    auto worker = fleet_.find_worker(id);
+    if (worker && worker->state() == domain::WorkerState::loading && !worker->hive.empty()) {
+        co_await refresh(worker->hive); // who asks now waits for it
+        worker = fleet_.find_worker(id);
+    }
     if (!worker) {
         co_return co_await api::respond_error(exchange, worker_not_found());
     }
@@ -265,13 +270,16 @@ Result<std::string> WorkerRoutes::hive_for(const api::SpawnRequest& request) con
     return error_of(plan);
 }
 
-asio::awaitable<void> WorkerRoutes::meet(std::string hive_name, std::string worker_id) {
+asio::awaitable<void> WorkerRoutes::refresh(std::string hive_name) {
     const Hive* hive = fleet_.find_hive(hive_name);
-    if (hive == nullptr || worker_id.empty() || fleet_.find_worker(worker_id)) {
+    if (hive == nullptr) {
         co_return;
     }
+    const TimePoint before = hive->last_report;
     auto report = co_await hives_.report(hive->endpoint);
-    if (report && fleet_.find_hive(hive_name) != nullptr) {
+    hive = fleet_.find_hive(hive_name);
+    // A report that came by itself in the meantime is the newer one.
+    if (report && hive != nullptr && hive->last_report == before) {
         report->hive_id = hive_name;
         fleet_.apply(std::move(*report));
     }
@@ -309,7 +317,9 @@ asio::awaitable<void> WorkerRoutes::spawn(http::Exchange& exchange) {
     }
     if (auto object = api::parse_object(answer->body); object && answer->status < 400) {
         const auto id = api::require_string(*object, "worker_id");
-        co_await meet(*hive_name, id.value_or(""));
+        if (id && !fleet_.find_worker(*id)) {
+            co_await refresh(*hive_name);
+        }
         (*object)["hive"] = *hive_name;
         answer->status = 200;
         answer->body = json::serialize(*object);

@@ -42,6 +42,9 @@ private:
 
     [[nodiscard]] boost::asio::awaitable<Result<void>>
     stop_worker(std::string id, std::string correlation_id);
+    /// Asks a hive how its workers are. Its own report comes a moment later, from a hive that was
+    /// added by its URL not at all; a client that started a worker asks before.
+    [[nodiscard]] boost::asio::awaitable<void> refresh(std::string hive_name);
     [[nodiscard]] Result<std::string> hive_for(const api::SpawnRequest& request) const;
 
     Fleet& fleet_;

@@ -3,6 +3,7 @@
 #include "rbee/queen/worker_routes.hpp"
 
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -128,6 +129,39 @@ TEST_F(WorkerRoutesTest, SpawnGoesToTheHiveAndSaysWhich) {
         const auto short_of = co_await send("POST", "/v1/workers/spawn", R"({"model_ref":"tiny"})");
         EXPECT_EQ(short_of.status, 503);
         EXPECT_THAT(short_of.body, HasSubstr("details"));
+    });
+}
+
+// A client asks for the worker it started before the hive's own report has come.
+TEST_F(WorkerRoutesTest, ASpawnedWorkerIsKnownAtOnceAndFollowedWhileItLoads) {
+    start({});
+    FakeHive& hive = add_hive("h1");
+    hive.spawn_answer.body = R"({"worker_id":"w9","state":"loading"})";
+    report("h1", {});
+    api::HiveReport there;
+    there.hive_id = "h1";
+    there.url = hive.endpoint.to_string();
+    there.version = "0.1.0";
+    api::WorkerInfo worker;
+    worker.id = "w9";
+    worker.url = "http://127.0.0.1:9";
+    worker.model = "tiny";
+    worker.model_ref = "file:/m/tiny.gguf";
+    worker.backend = "cpu";
+    worker.state = WorkerState::loading;
+    there.workers = {worker};
+    http::Response answer;
+    answer.body = boost::json::serialize(api::to_json(there));
+    hive.report_answer = answer;
+    run([&]() -> asio::awaitable<void> {
+        co_await send("POST", "/v1/workers/spawn", R"({"model_ref":"tiny"})");
+        const auto loading = co_await send("GET", "/v1/workers/w9");
+        EXPECT_EQ(loading.status, 200);
+        EXPECT_THAT(loading.body, HasSubstr(R"("state":"loading")"));
+        there.workers.front().state = WorkerState::idle;
+        hive.report_answer->body = boost::json::serialize(api::to_json(there));
+        const auto ready = co_await send("GET", "/v1/workers/w9");
+        EXPECT_THAT(ready.body, HasSubstr(R"("state":"idle")"));
     });
 }
 

@@ -133,6 +133,8 @@ Settings WorkerApp::make_settings(const WorkerOptions& options) {
             {.model_path = options.model_path,
              .model_name = options.model_name,
              .slots = options.slots,
+             .backend = options.backend,
+             .device = options.device,
              .engine_args = options.engine_args},
     };
 }
