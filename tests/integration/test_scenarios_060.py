@@ -91,8 +91,12 @@ def test_EH_002a_a_hive_that_cannot_be_reached_is_tried_three_times(shared, rbee
     assert "cannot be reached" in failed.err and "3 attempts" in failed.err
     assert "200 and 400 ms" in failed.err
     assert 0.6 <= took < 5, took
-    tries = [e for e in shared.queen.log_events() if e["event"] == "hive_unreached"]
-    assert [e["attempt"] for e in tries[-3:]] == [1, 2, 3]
+
+    def tries():
+        events = shared.queen.log_events()
+        return [e["attempt"] for e in events if e["event"] == "hive_unreached"]
+
+    wait_for(lambda: tries()[-3:] == [1, 2, 3], 5, "three attempts in the log")
     assert "attic" not in hive_names(shared)
 
 

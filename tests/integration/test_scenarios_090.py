@@ -104,8 +104,11 @@ def test_WPRE_02_a_gpu_that_is_there_passes_and_the_start_follows(gpu_hive):
     assert answer.status == 200 or answer.error()["code"] == "WORKER_FAILED", answer.body
     workers = hive.api.get("/v1/workers/list").json()["workers"]
     assert [(w["backend"], w["device"]) for w in workers] == [("cuda", 0)]
-    started = [e for e in hive.log_events() if e.get("worker_id") == workers[0]["id"]]
-    assert started, "no worker was started"
+
+    def started():
+        return [e for e in hive.log_events() if e.get("worker_id") == workers[0]["id"]]
+
+    wait_for(started, 5, "start in the log")
 
     # The worker program of the tests knows no GPU: then it fails, it never takes the CPU instead.
     def ended():

@@ -41,10 +41,14 @@ def test_E2E_01_cold_start_on_this_node(tmp_path, models_dir):
         worker = cluster.workers()[0]
         assert worker["node"] == "localhost" and worker["backend"] == "cpu"
 
+        wanted = {"worker_spawn", "worker_spawned", "worker_assigned", "inference_dispatched"}
+
+        def of_this_request():
+            ours = [e for e in log_of(cluster) if e.get("correlation_id") == answer["request_id"]]
+            return ours if wanted <= {event["event"] for event in ours} else None
+
+        of_request = wait_for(of_this_request, 5, f"all of {wanted} in the logs")
         events = log_of(cluster)
-        of_request = [e for e in events if e.get("correlation_id") == answer["request_id"]]
-        names = {event["event"] for event in of_request}
-        assert {"worker_spawn", "worker_spawned", "worker_assigned", "inference_dispatched"} <= names
         assert {e["component"] for e in of_request} == {
             "queen-rbee", "rbee-hive", "llm-worker-rbee",
         }
@@ -64,6 +68,10 @@ def test_E2E_02_warm_start_uses_the_idle_worker_and_takes_less_than_5_s(cluster)
     assert done.code == 0 and done.out.rstrip("\n") == HELLO[:20], done
     assert time.monotonic() - begin < 5
     assert [(w["id"], w["pid"]) for w in cluster.workers()] == [(worker["id"], worker["pid"])]
-    names = [event["event"] for event in cluster.queen.log_events()]
-    assert "worker_spawn" not in names and "worker_assigned" in names
+
+    def names():
+        return [event["event"] for event in cluster.queen.log_events()]
+
+    wait_for(lambda: "worker_assigned" in names(), 5, "assignment in the log")
+    assert "worker_spawn" not in names()
     wait_for(lambda: cluster.find(worker["id"], {"idle"}), what="worker idle again")

@@ -48,12 +48,9 @@ def production_sources():
 
 
 def test_ERR_001_no_result_is_taken_unchecked_in_production_sources():
-    """Results are [[nodiscard]] and warnings are errors; value() would throw past the check."""
+    """To drop a result is a warning, and so an error; value() would throw past the check."""
     result = (ROOT / "src/rbee/base/result.hpp").read_text()
-    assert "std::expected" in result  # which is [[nodiscard]] itself
-    assert "bugprone-unchecked-optional-access" not in re.findall(
-        r"-(bugprone-unchecked-optional-access)", (ROOT / ".clang-tidy").read_text()
-    )
+    assert "class [[nodiscard]] Result" in result
     unchecked = []
     for path in production_sources():
         for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -98,9 +95,13 @@ def test_ERR_004_the_correlation_id_is_in_every_related_line(cluster):
         headers={"X-Correlation-Id": chosen},
     )
     assert answer.status == 503 and answer.error()["correlation_id"] == chosen
-    ours = [e for e in cluster.queen.log_events() if e.get("correlation_id") == chosen]
-    names = {event["event"] for event in ours}
-    assert {"inference_start", "worker_spawn", "worker_spawn_failed", "inference_refused"} <= names
+
+    def names():
+        events = cluster.queen.log_events()
+        return {e["event"] for e in events if e.get("correlation_id") == chosen}
+
+    wanted = {"inference_start", "worker_spawn", "worker_spawn_failed", "inference_refused"}
+    wait_for(lambda: wanted <= names(), 5, f"all of {wanted} in the log")
     hive_log = (cluster.home / "logs/hive-localhost.log").read_text()
     spawned = [line for line in hive_log.splitlines() if chosen in line]
     assert any("/v1/workers/spawn" in line for line in spawned), hive_log
@@ -333,8 +334,12 @@ def test_ERR_015_the_log_line_of_an_error_says_when_who_what_and_for_whom(tmp_pa
 def test_ERR_015_a_failed_request_is_an_error_line_in_the_queens_log(cluster):
     answer = cluster.api.post("/v1/completions", {"model": "corrupt", "prompt": "x"})
     error = check_shape(answer)
-    lines = [
-        e for e in cluster.queen.log_events()
-        if e.get("correlation_id") == error["correlation_id"] and e["level"] == "error"
-    ]
-    assert [e["code"] for e in lines if e["event"] == "inference_refused"] == [error["code"]]
+
+    def lines():
+        ours = [
+            e for e in cluster.queen.log_events()
+            if e.get("correlation_id") == error["correlation_id"] and e["level"] == "error"
+        ]
+        return [e["code"] for e in ours if e["event"] == "inference_refused"]
+
+    assert wait_for(lines, 5, "error line") == [error["code"]]

@@ -20,9 +20,9 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::string_view version_min = "0.1.0";
-
 using Version = std::array<std::uint64_t, 3>;
+
+constexpr Version version_min = {0, 1, 0};
 
 std::optional<Version> parse_version(std::string_view text) {
     Version version{};
@@ -50,7 +50,7 @@ bool compatible(const Version& one, const Version& other) {
 Result<void> check_version(std::string_view hive) {
     const auto theirs = parse_version(hive);
     const Version ours = parse_version(RBEE_VERSION).value_or(Version{});
-    const bool old = !theirs || *theirs < *parse_version(version_min);
+    const bool old = !theirs || *theirs < version_min;
     if (!old && compatible(*theirs, ours)) {
         return {};
     }
