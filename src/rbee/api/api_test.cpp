@@ -1,14 +1,14 @@
-#include <string>
+#include "rbee/api/error_body.hpp"
+#include "rbee/api/json.hpp"
+#include "rbee/api/route_fields.hpp"
+#include "rbee/api/types.hpp"
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include "rbee/api/error_body.hpp"
-#include "rbee/api/json.hpp"
-#include "rbee/api/route_fields.hpp"
-#include "rbee/api/types.hpp"
+#include <string>
 
 namespace rbee::api {
 namespace {
@@ -83,7 +83,8 @@ TEST(ErrorFrame, EachDialectHasItsOwn) {
 }
 
 TEST(RouteFields, FindsModelAndStreamWhereverTheyAre) {
-    std::string body = R"({"messages":[{"role":"user","content":"\"model\":\"no\""}],"stream":true,"model":"a\u0062"})";
+    std::string body =
+        R"({"messages":[{"role":"user","content":"\"model\":\"no\""}],"stream":true,"model":"a\u0062"})";
     const std::string before = body;
     const auto fields = route_fields(body);
     ASSERT_TRUE(fields.has_value()) << fields.error().what;
@@ -103,7 +104,14 @@ TEST(RouteFields, AbsentFieldsHaveDefaults) {
 
 TEST(RouteFields, RefusesOtherShapes) {
     for (const char* text :
-         {"", "[]", "null", "{", R"({"model":1})", R"({"stream":"yes"})", R"({"model":"x)", "{\"a\":}"}) {
+         {"",
+          "[]",
+          "null",
+          "{",
+          R"({"model":1})",
+          R"({"stream":"yes"})",
+          R"({"model":"x)",
+          "{\"a\":}"}) {
         std::string body = text;
         const auto fields = route_fields(body);
         EXPECT_FALSE(fields.has_value()) << text;
@@ -162,11 +170,9 @@ TEST(Types, WrongFieldsAreNamed) {
         spawn_from_json({{"model_ref", "a"}, {"engine_args", {1}}}).error().what,
         "engine_args: elements must be strings"
     );
-    EXPECT_TRUE(
-        report_from_json({{"hive_id", "a"}, {"url", "u"}, {"workers", {"x"}}})
-            .error()
-            .what.starts_with("workers: ")
-    );
+    EXPECT_TRUE(report_from_json({{"hive_id", "a"}, {"url", "u"}, {"workers", {"x"}}})
+                    .error()
+                    .what.starts_with("workers: "));
 }
 
 } // namespace

@@ -1,14 +1,14 @@
 #pragma once
 
-#include <memory>
-#include <optional>
-#include <string>
+#include "rbee/base/secret.hpp"
+#include "rbee/http/client.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json/object.hpp>
 
-#include "rbee/base/secret.hpp"
-#include "rbee/http/client.hpp"
+#include <memory>
+#include <optional>
+#include <string>
 
 namespace rbee::api {
 

@@ -1,13 +1,13 @@
 #include "rbee/api/error_body.hpp"
 
-#include <algorithm>
-#include <array>
+#include "rbee/api/json.hpp"
+#include "rbee/http/sse.hpp"
 
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
-#include "rbee/api/json.hpp"
-#include "rbee/http/sse.hpp"
+#include <algorithm>
+#include <array>
 
 namespace rbee::api {
 
@@ -19,7 +19,7 @@ struct Kind {
     Errc code;
     int status;
     std::string_view wire_code;
-    std::string_view type;  ///< OpenAI's `type`.
+    std::string_view type; ///< OpenAI's `type`.
     bool retriable;
 };
 
@@ -94,9 +94,8 @@ std::string wire_code_of(const Error& error) {
     return error.wire_code.empty() ? std::string(kind_of(error.code).wire_code) : error.wire_code;
 }
 
-json::object error_object(
-    const Error& error, std::string_view correlation_id, const json::object& details
-) {
+json::object
+error_object(const Error& error, std::string_view correlation_id, const json::object& details) {
     const Kind& kind = kind_of(error.code);
     json::object inner{
         {"message", error.what},
@@ -112,9 +111,8 @@ json::object error_object(
     return {{"error", std::move(inner)}};
 }
 
-http::Response error_response(
-    const Error& error, std::string_view correlation_id, const json::object& details
-) {
+http::Response
+error_response(const Error& error, std::string_view correlation_id, const json::object& details) {
     http::Response response;
     response.status = status_of(error);
     response.body = json::serialize(error_object(error, correlation_id, details));
@@ -134,8 +132,8 @@ StreamDialect stream_dialect_of(std::string_view path) {
     if (path == "/v1/responses") {
         return StreamDialect::responses;
     }
-    const bool ours = path == "/v1/inference" || path == "/infer" || path == "/execute" ||
-                      path == "/v2/tasks";
+    const bool ours =
+        path == "/v1/inference" || path == "/infer" || path == "/execute" || path == "/v2/tasks";
     return ours ? StreamDialect::rbee : StreamDialect::openai;
 }
 
@@ -173,7 +171,9 @@ error_frame(StreamDialect dialect, const Error& error, std::string_view correlat
 }
 
 Error error_from_response(int status, std::string_view body) {
-    Error error{errc_of_status(status), fmt::format("the server answered with status {}", status), {}};
+    Error error{
+        errc_of_status(status), fmt::format("the server answered with status {}", status), {}
+    };
     const auto object = parse_object(body);
     if (!object) {
         return error;

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <string>
-#include <string_view>
+#include "rbee/base/result.hpp"
+#include "rbee/http/message.hpp"
 
 #include <boost/json/object.hpp>
 
-#include "rbee/base/result.hpp"
-#include "rbee/http/message.hpp"
+#include <string>
+#include <string_view>
 
 namespace rbee::api {
 
@@ -18,12 +18,15 @@ namespace rbee::api {
 
 /// The one JSON shape of every error, which is also a valid OpenAI error object:
 /// {"error":{"message","type","code","param","details"?,"correlation_id","retriable"}}.
-[[nodiscard]] boost::json::object
-error_object(const Error& error, std::string_view correlation_id, const boost::json::object& details = {});
+[[nodiscard]] boost::json::object error_object(
+    const Error& error, std::string_view correlation_id, const boost::json::object& details = {}
+);
 
-/// A whole response with that body, the right status, and WWW-Authenticate or Retry-After where due.
-[[nodiscard]] http::Response
-error_response(const Error& error, std::string_view correlation_id, const boost::json::object& details = {});
+/// A whole response with that body, the right status, and WWW-Authenticate or Retry-After where
+/// due.
+[[nodiscard]] http::Response error_response(
+    const Error& error, std::string_view correlation_id, const boost::json::object& details = {}
+);
 
 /// Dialects that show an error inside a started stream in different ways.
 enum class StreamDialect { openai, responses, anthropic, rbee };
@@ -36,8 +39,8 @@ enum class StreamDialect { openai, responses, anthropic, rbee };
 [[nodiscard]] std::string
 error_frame(StreamDialect dialect, const Error& error, std::string_view correlation_id);
 
-/// Reads an error answer of another program of ours back into an Error, so that it can be passed on.
-/// A body in another shape gives an Error made from the status alone.
+/// Reads an error answer of another program of ours back into an Error, so that it can be passed
+/// on. A body in another shape gives an Error made from the status alone.
 [[nodiscard]] Error error_from_response(int status, std::string_view body);
 
 } // namespace rbee::api

@@ -1,16 +1,16 @@
 #include "rbee/api/gate.hpp"
 
-#include <array>
-#include <chrono>
-#include <exception>
-#include <utility>
+#include "rbee/api/error_body.hpp"
+#include "rbee/api/json.hpp"
 
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "rbee/api/error_body.hpp"
-#include "rbee/api/json.hpp"
+#include <array>
+#include <chrono>
+#include <exception>
+#include <utility>
 
 namespace rbee::api {
 
@@ -119,9 +119,10 @@ asio::awaitable<void> Gate::dispatch(http::Exchange& exchange) {
     }
     if (match.route == nullptr) {
         const bool method_only = !match.allowed.empty();
-        Error error = method_only
-                          ? Error{Errc::not_found, "this path does not take that method", "METHOD_NOT_ALLOWED"}
-                          : Error{Errc::not_found, "there is nothing at this path", "NOT_FOUND"};
+        Error error =
+            method_only
+                ? Error{Errc::not_found, "this path does not take that method", "METHOD_NOT_ALLOWED"}
+                : Error{Errc::not_found, "there is nothing at this path", "NOT_FOUND"};
         http::Response response = error_response(error, exchange.correlation_id());
         if (method_only) {
             response.headers.add("Allow", fmt::format("{}", fmt::join(match.allowed, ", ")));
@@ -144,7 +145,8 @@ void Gate::finish(const http::Exchange& exchange) {
     }
     // Health checks and scrapes would drown everything else.
     const http::RequestHead& head = exchange.head();
-    const bool quiet = head.path == "/health" || head.path == "/v1/health" || head.path == "/metrics";
+    const bool quiet =
+        head.path == "/health" || head.path == "/v1/health" || head.path == "/metrics";
     const telemetry::Logger log = log_.with_correlation(exchange.correlation_id());
     log.write(
         quiet ? telemetry::Level::debug : telemetry::Level::info,

@@ -1,12 +1,5 @@
 #pragma once
 
-#include <functional>
-#include <memory>
-#include <string>
-#include <string_view>
-
-#include <boost/json/object.hpp>
-
 #include "rbee/auth/bearer.hpp"
 #include "rbee/base/clock.hpp"
 #include "rbee/base/result.hpp"
@@ -15,6 +8,13 @@
 #include "rbee/http/server.hpp"
 #include "rbee/telemetry/log.hpp"
 #include "rbee/telemetry/metrics.hpp"
+
+#include <boost/json/object.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
 
 namespace rbee::api {
 

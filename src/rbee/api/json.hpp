@@ -1,14 +1,14 @@
 #pragma once
 
-#include <cstdint>
-#include <optional>
-#include <string>
-#include <string_view>
+#include "rbee/base/result.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
-#include "rbee/base/result.hpp"
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 
 namespace rbee::api {
 

@@ -16,7 +16,8 @@ Result<RouteFields> route_fields(std::string& body) {
     body.reserve(body.size() + simdjson::SIMDJSON_PADDING);
     thread_local simdjson::ondemand::parser parser;
     simdjson::ondemand::document document;
-    if (parser.iterate(body.data(), body.size(), body.capacity()).get(document) != simdjson::SUCCESS) {
+    if (parser.iterate(body.data(), body.size(), body.capacity()).get(document) !=
+        simdjson::SUCCESS) {
         return refuse("the body is not valid JSON");
     }
     simdjson::ondemand::object object;
@@ -34,7 +35,9 @@ Result<RouteFields> route_fields(std::string& body) {
         if (name == "model" || name == "job_id") {
             std::string_view text;
             if (value.get_string().get(text) != simdjson::SUCCESS) {
-                return refuse(name == "model" ? "model must be a string" : "job_id must be a string");
+                return refuse(
+                    name == "model" ? "model must be a string" : "job_id must be a string"
+                );
             }
             (name == "model" ? fields.model : fields.job_id) = text;
         } else if (name == "stream") {

@@ -1,9 +1,9 @@
 #pragma once
 
+#include "rbee/base/result.hpp"
+
 #include <string>
 #include <string_view>
-
-#include "rbee/base/result.hpp"
 
 namespace rbee::api {
 
@@ -14,9 +14,10 @@ struct RouteFields {
     bool stream = false;
 };
 
-/// Finds `model`, `job_id` and `stream` without building a document: prompts are skipped, not parsed. The text
-/// of `body` is not changed; its capacity may grow, because the scanner needs room behind the text.
-/// Fails with Errc::invalid_argument when the body is not an object or a field has the wrong type.
+/// Finds `model`, `job_id` and `stream` without building a document: prompts are skipped, not
+/// parsed. The text of `body` is not changed; its capacity may grow, because the scanner needs room
+/// behind the text. Fails with Errc::invalid_argument when the body is not an object or a field has
+/// the wrong type.
 [[nodiscard]] Result<RouteFields> route_fields(std::string& body);
 
 } // namespace rbee::api

@@ -1,11 +1,11 @@
 #include "rbee/api/types.hpp"
 
-#include <utility>
+#include "rbee/api/json.hpp"
 
 #include <boost/json/array.hpp>
 #include <fmt/format.h>
 
-#include "rbee/api/json.hpp"
+#include <utility>
 
 namespace rbee::api {
 

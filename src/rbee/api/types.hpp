@@ -1,27 +1,27 @@
 #pragma once
 
+#include "rbee/base/result.hpp"
+#include "rbee/domain/worker_state.hpp"
+
+#include <boost/json/object.hpp>
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <boost/json/object.hpp>
-
-#include "rbee/base/result.hpp"
-#include "rbee/domain/worker_state.hpp"
 
 namespace rbee::api {
 
 /// A worker as hive and queen show it (behaviour.md 4.4). Times are RFC 3339 in UTC.
 struct WorkerInfo {
     std::string id;
-    std::string url;        ///< Base URL of the worker itself.
-    std::string model_ref;  ///< As asked for, canonical.
-    std::string model;      ///< Short name; what the `model` field of requests is matched with.
-    std::string backend;    ///< cpu, cuda or metal.
+    std::string url;       ///< Base URL of the worker itself.
+    std::string model_ref; ///< As asked for, canonical.
+    std::string model;     ///< Short name; what the `model` field of requests is matched with.
+    std::string backend;   ///< cpu, cuda or metal.
     std::uint32_t device = 0;
     domain::WorkerState state = domain::WorkerState::loading;
-    std::string reason;     ///< Why it is in this state, for people; may be empty.
+    std::string reason; ///< Why it is in this state, for people; may be empty.
     std::uint32_t slots_total = 1;
     std::uint32_t slots_available = 0;
     std::optional<std::int64_t> pid;
@@ -31,14 +31,14 @@ struct WorkerInfo {
     std::optional<std::string> last_heartbeat;
     std::string last_activity;
     std::string started_at;
-    double load_fraction = 0; ///< 0 ... 1 while loading.
+    double load_fraction = 0;       ///< 0 ... 1 while loading.
     std::uint64_t memory_bytes = 0; ///< Resident size of the process.
 };
 
 /// A model that a hive can serve.
 struct ModelEntry {
-    std::string id;    ///< Short name.
-    std::string ref;   ///< Reference to spawn it with.
+    std::string id;  ///< Short name.
+    std::string ref; ///< Reference to spawn it with.
     std::uint64_t size_bytes = 0;
     std::string state; ///< available, loading or ready.
 };
@@ -55,8 +55,8 @@ struct BackendInfo {
 
 /// What a hive tells the queen every 15 s and at each change.
 struct HiveReport {
-    std::string hive_id;   ///< Node name.
-    std::string url;       ///< Where the queen reaches this hive.
+    std::string hive_id; ///< Node name.
+    std::string url;     ///< Where the queen reaches this hive.
     std::string version;
     std::string timestamp;
     std::vector<WorkerInfo> workers;
@@ -73,9 +73,9 @@ struct SpawnRequest {
     std::string model_ref;
     std::string backend = "cpu";
     std::optional<std::uint32_t> device;
-    std::optional<std::uint32_t> slots;      ///< Requests at the same time; hive default when absent.
-    std::vector<std::string> engine_args;    ///< llama-server flags.
-    std::string node;                        ///< At the queen: which hive; empty = any.
+    std::optional<std::uint32_t> slots;   ///< Requests at the same time; hive default when absent.
+    std::vector<std::string> engine_args; ///< llama-server flags.
+    std::string node;                     ///< At the queen: which hive; empty = any.
 };
 
 /// Worker → hive: POST /v1/workers/ready, at bind (loading), when loaded (idle), or failed.

@@ -1,15 +1,15 @@
 #include "rbee/auth/bearer.hpp"
 
-#include <algorithm>
-#include <array>
-#include <utility>
+#include "rbee/base/assert.hpp"
+#include "rbee/base/text.hpp"
 
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
-#include "rbee/base/assert.hpp"
-#include "rbee/base/text.hpp"
+#include <algorithm>
+#include <array>
+#include <utility>
 
 namespace rbee::auth {
 namespace {
@@ -46,7 +46,8 @@ Verdict Authenticator::check(const http::Headers& headers) const {
         return refuse("MISSING_API_KEY", "Missing API key", "missing_header");
     }
     if (headers.count("Authorization") > 1) {
-        Verdict verdict = refuse("INVALID_REQUEST", "More than one Authorization field", "invalid_format");
+        Verdict verdict =
+            refuse("INVALID_REQUEST", "More than one Authorization field", "invalid_format");
         verdict.error.code = Errc::invalid_argument;
         return verdict;
     }
@@ -65,9 +66,12 @@ Verdict Authenticator::check(const http::Headers& headers) const {
     const Sha256 presented = sha256(token);
     int equal = 0;
     for (const Sha256& digest : digests_) {
-        equal |= static_cast<int>(CRYPTO_memcmp(digest.data(), presented.data(), digest.size()) == 0);
+        equal |=
+            static_cast<int>(CRYPTO_memcmp(digest.data(), presented.data(), digest.size()) == 0);
     }
-    Verdict verdict{.allowed = equal != 0, .actor = fingerprint(token), .log_reason = {}, .error = {}};
+    Verdict verdict{
+        .allowed = equal != 0, .actor = fingerprint(token), .log_reason = {}, .error = {}
+    };
     if (!verdict.allowed) {
         verdict.log_reason = "invalid_token";
         verdict.error = {Errc::unauthenticated, "Invalid or missing API key", "INVALID_API_KEY"};

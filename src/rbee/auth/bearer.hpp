@@ -1,15 +1,15 @@
 #pragma once
 
+#include "rbee/base/result.hpp"
+#include "rbee/base/secret.hpp"
+#include "rbee/base/sha256.hpp"
+#include "rbee/http/message.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "rbee/base/result.hpp"
-#include "rbee/base/secret.hpp"
-#include "rbee/base/sha256.hpp"
-#include "rbee/http/message.hpp"
 
 namespace rbee::auth {
 
@@ -20,9 +20,9 @@ namespace rbee::auth {
 /// Result of checking one request.
 struct Verdict {
     bool allowed = false;
-    std::string actor;       ///< Fingerprint, when a token was presented.
-    std::string log_reason;  ///< missing_header, invalid_format, empty_token or invalid_token.
-    Error error;             ///< What to answer when not allowed.
+    std::string actor;      ///< Fingerprint, when a token was presented.
+    std::string log_reason; ///< missing_header, invalid_format, empty_token or invalid_token.
+    Error error;            ///< What to answer when not allowed.
 };
 
 /// Checks bearer tokens (RFC 6750). Read-only after construction, so thread-safe. Tokens are

@@ -1,16 +1,15 @@
-#include <cerrno>
-#include <cstring>
-#include <utility>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <fmt/format.h>
-
 #include "rbee/auth/bearer.hpp"
 #include "rbee/base/text.hpp"
 #include "rbee/base/unique_fd.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
 
 namespace rbee::auth {
 namespace {
@@ -39,7 +38,8 @@ Result<Secret> to_token(const std::string& path, std::string text) {
     }
     if (line.empty()) {
         return fail(
-            Errc::invalid_argument, "Failed to load API token: " + path + " contains only whitespace"
+            Errc::invalid_argument,
+            "Failed to load API token: " + path + " contains only whitespace"
         );
     }
     if (line.contains('\n') || line.contains('\r')) {
@@ -70,7 +70,9 @@ Result<Secret> load_token_file(const std::string& path) {
     }
     struct stat info{};
     if (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
-        return fail(Errc::invalid_argument, "Failed to load API token: not a regular file: " + path);
+        return fail(
+            Errc::invalid_argument, "Failed to load API token: not a regular file: " + path
+        );
     }
     if (const auto mode = check_mode(path, info); !mode) {
         return error_of(mode);

@@ -1,17 +1,17 @@
-#include <set>
-#include <string>
-#include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <rapidcheck/gtest.h>
-
 #include "rbee/base/cancel.hpp"
 #include "rbee/base/clock.hpp"
 #include "rbee/base/ids.hpp"
 #include "rbee/base/secret.hpp"
 #include "rbee/base/sha256.hpp"
 #include "rbee/base/text.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <set>
+#include <string>
+#include <vector>
 
 namespace rbee {
 namespace {

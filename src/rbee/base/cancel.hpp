@@ -11,11 +11,11 @@ namespace rbee {
 
 /// Why work should stop.
 enum class CancelReason {
-    client_gone,  ///< The peer that asked closed its connection.
-    requested,    ///< An explicit cancel, such as DELETE /v1/inference/{id}.
-    deadline,     ///< The request's deadline has passed.
-    stalled,      ///< The reader took nothing for too long.
-    shutdown,     ///< This program is stopping.
+    client_gone, ///< The peer that asked closed its connection.
+    requested,   ///< An explicit cancel, such as DELETE /v1/inference/{id}.
+    deadline,    ///< The request's deadline has passed.
+    stalled,     ///< The reader took nothing for too long.
+    shutdown,    ///< This program is stopping.
 };
 
 /// The reason in lower snake case, for logs and metrics.

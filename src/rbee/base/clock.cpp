@@ -1,8 +1,8 @@
 #include "rbee/base/clock.hpp"
 
-#include <ctime>
-
 #include <fmt/format.h>
+
+#include <ctime>
 
 namespace rbee {
 

@@ -1,12 +1,12 @@
 #include "rbee/base/ids.hpp"
 
-#include <array>
-#include <cstddef>
+#include "rbee/base/assert.hpp"
 
 #include <fmt/format.h>
 #include <openssl/rand.h>
 
-#include "rbee/base/assert.hpp"
+#include <array>
+#include <cstddef>
 
 namespace rbee {
 
@@ -33,8 +33,7 @@ bool is_uuid(std::string_view text) {
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
         const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        const bool hex =
-            (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+        const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
         if (dash ? c != '-' : !hex) {
             return false;
         }

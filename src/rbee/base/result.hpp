@@ -10,21 +10,21 @@ namespace rbee {
 /// What a caller can do about a failure. Codes match reactions, not places; `api/` maps each one to
 /// an HTTP status and an upper-case wire code.
 enum class Errc {
-    invalid_argument,   ///< The request is wrong; sending it again cannot help.
-    unauthenticated,    ///< No valid credentials.
-    forbidden,          ///< Valid credentials, action not allowed.
-    not_found,          ///< The named thing does not exist.
-    conflict,           ///< The thing exists already or is in another state.
-    too_large,          ///< A bound on size was passed.
-    busy,               ///< No capacity now; worth trying again.
-    unavailable,        ///< The part that should do it is not there; worth trying again.
-    resources,          ///< Not enough memory, disk or device.
-    timeout,            ///< A limit in time was passed.
-    cancelled,          ///< Somebody asked for the work to stop.
-    unsupported,        ///< Known, but this build or model cannot do it.
-    io,                 ///< The operating system or a peer failed us.
-    corrupt,            ///< Data does not have the shape it must have.
-    internal,           ///< A defect of ours.
+    invalid_argument, ///< The request is wrong; sending it again cannot help.
+    unauthenticated,  ///< No valid credentials.
+    forbidden,        ///< Valid credentials, action not allowed.
+    not_found,        ///< The named thing does not exist.
+    conflict,         ///< The thing exists already or is in another state.
+    too_large,        ///< A bound on size was passed.
+    busy,             ///< No capacity now; worth trying again.
+    unavailable,      ///< The part that should do it is not there; worth trying again.
+    resources,        ///< Not enough memory, disk or device.
+    timeout,          ///< A limit in time was passed.
+    cancelled,        ///< Somebody asked for the work to stop.
+    unsupported,      ///< Known, but this build or model cannot do it.
+    io,               ///< The operating system or a peer failed us.
+    corrupt,          ///< Data does not have the shape it must have.
+    internal,         ///< A defect of ours.
 };
 
 /// A failure as a value: what kind, and one readable sentence for a person.

@@ -1,11 +1,11 @@
 #include "rbee/base/sha256.hpp"
 
-#include <memory>
+#include "rbee/base/assert.hpp"
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
-#include "rbee/base/assert.hpp"
+#include <memory>
 
 namespace rbee {
 namespace {

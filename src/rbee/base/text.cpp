@@ -1,11 +1,11 @@
 #include "rbee/base/text.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstddef>
-
-#include <fmt/format.h>
 
 namespace rbee {
 namespace {

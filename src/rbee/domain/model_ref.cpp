@@ -1,8 +1,8 @@
 #include "rbee/domain/model_ref.hpp"
 
-#include <algorithm>
-
 #include "rbee/base/text.hpp"
+
+#include <algorithm>
 
 namespace rbee::domain {
 namespace {
@@ -98,7 +98,9 @@ Result<ModelRef> parse_model_ref(std::string_view text) {
     if (const auto wrong = complaint(text); !wrong.empty()) {
         return refuse(wrong);
     }
-    if (has_dot_segment(text.substr(text.find(':') == std::string_view::npos ? 0 : text.find(':') + 1))) {
+    if (has_dot_segment(
+            text.substr(text.find(':') == std::string_view::npos ? 0 : text.find(':') + 1)
+        )) {
         return refuse("path traversal detected");
     }
     const auto colon = text.find(':');

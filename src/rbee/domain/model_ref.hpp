@@ -1,9 +1,9 @@
 #pragma once
 
+#include "rbee/base/result.hpp"
+
 #include <string>
 #include <string_view>
-
-#include "rbee/base/result.hpp"
 
 namespace rbee::domain {
 

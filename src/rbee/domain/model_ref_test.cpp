@@ -1,12 +1,11 @@
 #include "rbee/domain/model_ref.hpp"
-
-#include <string>
+#include "rbee/domain/validate.hpp"
+#include "rbee/domain/worker_state.hpp"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include "rbee/domain/validate.hpp"
-#include "rbee/domain/worker_state.hpp"
+#include <string>
 
 namespace rbee::domain {
 namespace {
@@ -89,8 +88,14 @@ TEST(Validate, NodeNamesAndBackends) {
 
 TEST(WorkerState, NamesComeBack) {
     for (const WorkerState state :
-         {WorkerState::loading, WorkerState::idle, WorkerState::busy, WorkerState::draining,
-          WorkerState::unhealthy, WorkerState::stopped, WorkerState::crashed, WorkerState::failed}) {
+         {WorkerState::loading,
+          WorkerState::idle,
+          WorkerState::busy,
+          WorkerState::draining,
+          WorkerState::unhealthy,
+          WorkerState::stopped,
+          WorkerState::crashed,
+          WorkerState::failed}) {
         EXPECT_EQ(parse_worker_state(to_string(state)), state);
         EXPECT_TRUE(!routable(state) || alive(state));
     }

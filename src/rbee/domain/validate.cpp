@@ -13,7 +13,9 @@ bool alphanumeric(char c) {
 }
 
 Result<void> refuse(std::string_view subject, std::string_view why) {
-    return fail(Errc::invalid_argument, "Invalid " + std::string(subject) + ": " + std::string(why));
+    return fail(
+        Errc::invalid_argument, "Invalid " + std::string(subject) + ": " + std::string(why)
+    );
 }
 
 std::string_view shell_complaint(std::string_view text) {

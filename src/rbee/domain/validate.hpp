@@ -1,10 +1,10 @@
 #pragma once
 
+#include "rbee/base/result.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-
-#include "rbee/base/result.hpp"
 
 namespace rbee::domain {
 

@@ -21,7 +21,8 @@ constexpr std::array names = {
 } // namespace
 
 std::string_view to_string(WorkerState state) {
-    return std::ranges::find(names, state, &std::pair<WorkerState, std::string_view>::first)->second;
+    return std::ranges::find(names, state, &std::pair<WorkerState, std::string_view>::first)
+        ->second;
 }
 
 std::optional<WorkerState> parse_worker_state(std::string_view text) {

@@ -279,9 +279,8 @@ Result<void> Supervisor::report(const api::ReadyNotice& notice) {
         done = with_.registry.became_ready(notice.worker_id, notice.slots_total);
         if (done) { // shown at once, not only after the first health check
             const auto pid = static_cast<pid_t>(worker->process->pid());
-            done = with_.registry.health_passed(
-                notice.worker_id, process::rss_bytes(pid).value_or(0)
-            );
+            done =
+                with_.registry.health_passed(notice.worker_id, process::rss_bytes(pid).value_or(0));
         }
         if (done && first) {
             const std::chrono::duration<double> took = with_.timers.clock().now() - worker->started;

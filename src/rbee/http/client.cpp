@@ -1,7 +1,6 @@
 #include "rbee/http/client.hpp"
 
-#include <array>
-#include <utility>
+#include "rbee/base/assert.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -9,7 +8,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
-#include "rbee/base/assert.hpp"
+#include <array>
+#include <utility>
 
 namespace rbee::http {
 
@@ -19,8 +19,8 @@ using boost::system::error_code;
 ResponseStream::ResponseStream(
     Client& client, Endpoint endpoint, std::unique_ptr<Stream> stream, CallOptions options
 )
-    : client_(client), endpoint_(std::move(endpoint)), stream_(std::move(stream)), options_(options),
-      parser_({.head_bytes_max = 64 * 1024, .body_bytes_max = UINT64_MAX}) {
+    : client_(client), endpoint_(std::move(endpoint)), stream_(std::move(stream)),
+      options_(options), parser_({.head_bytes_max = 64 * 1024, .body_bytes_max = UINT64_MAX}) {
     if (options_.cancel != nullptr) {
         on_cancel_ = options_.cancel->on_cancel([this](CancelReason) { stream_->close(); });
     }
@@ -65,7 +65,8 @@ asio::awaitable<Result<void>> ResponseStream::send(const ClientRequest& request)
 }
 
 asio::awaitable<Result<bool>> ResponseStream::fill(Duration limit) {
-    std::array<char, 32 * 1024> bytes; // NOLINT(cppcoreguidelines-pro-type-member-init): filled by read
+    std::array<char, 32 * 1024>
+        bytes; // NOLINT(cppcoreguidelines-pro-type-member-init): filled by read
     const auto size = co_await stream_->read_some(bytes, limit);
     if (!size) {
         co_return std::unexpected(explain(size.error()));
@@ -223,7 +224,8 @@ Client::connect(Endpoint endpoint, CallOptions options) {
         }
     }
     co_return fail(
-        Errc::unavailable, fmt::format("cannot connect to {}: {}", endpoint.to_string(), error.message())
+        Errc::unavailable,
+        fmt::format("cannot connect to {}: {}", endpoint.to_string(), error.message())
     );
 }
 

@@ -1,17 +1,5 @@
 #pragma once
 
-#include <chrono>
-#include <cstdint>
-#include <map>
-#include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <vector>
-
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/awaitable.hpp>
-
 #include "rbee/base/cancel.hpp"
 #include "rbee/base/clock.hpp"
 #include "rbee/base/result.hpp"
@@ -20,6 +8,18 @@
 #include "rbee/http/reaper.hpp"
 #include "rbee/http/stream.hpp"
 #include "rbee/http/url.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace rbee::http {
 
@@ -37,8 +37,8 @@ struct ClientRequest {
 /// Limits of one call.
 struct CallOptions {
     Duration connect_limit = std::chrono::seconds(5);
-    Duration head_limit = std::chrono::seconds(30);  ///< Until the response head is complete.
-    Duration body_limit = std::chrono::seconds(30);  ///< Without progress in the body.
+    Duration head_limit = std::chrono::seconds(30); ///< Until the response head is complete.
+    Duration body_limit = std::chrono::seconds(30); ///< Without progress in the body.
     std::uint64_t body_bytes_max = 16ULL * 1024 * 1024;
     CancelSource* cancel = nullptr; ///< Ends the call at once when cancelled; may be null.
 };
@@ -47,7 +47,9 @@ struct CallOptions {
 /// tells the server to stop. Belongs to the loop of the client.
 class ResponseStream {
 public:
-    ResponseStream(Client& client, Endpoint endpoint, std::unique_ptr<Stream> stream, CallOptions options);
+    ResponseStream(
+        Client& client, Endpoint endpoint, std::unique_ptr<Stream> stream, CallOptions options
+    );
     ResponseStream(const ResponseStream&) = delete;
     ResponseStream& operator=(const ResponseStream&) = delete;
     ~ResponseStream();

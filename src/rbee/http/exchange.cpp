@@ -1,15 +1,15 @@
 #include "rbee/http/exchange.hpp"
 
-#include <array>
-#include <utility>
-
-#include <boost/asio/buffer.hpp>
-#include <fmt/format.h>
-
 #include "rbee/base/assert.hpp"
 #include "rbee/base/text.hpp"
 #include "rbee/http/session.hpp"
 #include "rbee/telemetry/correlation.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <fmt/format.h>
+
+#include <array>
+#include <utility>
 
 namespace rbee::http {
 
@@ -17,9 +17,8 @@ namespace asio = boost::asio;
 
 Exchange::Exchange(Session& session, RequestHead head)
     : session_(session), head_(std::move(head)),
-      correlation_id_(
-          telemetry::accept_or_make_correlation_id(head_.headers.find("X-Correlation-Id"))
-      ),
+      correlation_id_(telemetry::accept_or_make_correlation_id(head_.headers.find("X-Correlation-Id"
+      ))),
       keep_alive_(head_.keep_alive) {}
 
 const std::string& Exchange::peer() const {
@@ -39,14 +38,17 @@ asio::awaitable<Result<std::string>> Exchange::read_body(std::uint64_t bytes_max
     const auto too_large = [&] {
         return fail(
             Errc::too_large,
-            fmt::format("the request body is larger than the maximum of {}", human_bytes(bytes_max)),
+            fmt::format(
+                "the request body is larger than the maximum of {}", human_bytes(bytes_max)
+            ),
             "PAYLOAD_TOO_LARGE"
         );
     };
     if (head_.content_length && *head_.content_length > bytes_max) {
         co_return too_large();
     }
-    if (const auto expect = head_.headers.find("Expect"); expect && iequals(*expect, "100-continue")) {
+    if (const auto expect = head_.headers.find("Expect");
+        expect && iequals(*expect, "100-continue")) {
         const auto told = co_await session_.stream_.write(
             std::string("HTTP/1.1 100 Continue\r\n\r\n"), session_.limits().write_limit
         );
@@ -105,7 +107,8 @@ asio::awaitable<Result<void>> Exchange::respond(Response response) {
     started_ = true;
     status_ = response.status;
     // An unread body makes the connection unusable for a next request.
-    keep_alive_ = keep_alive_ && (body_read_ || session_.parser_.done()) && !session_.last_request();
+    keep_alive_ =
+        keep_alive_ && (body_read_ || session_.parser_.done()) && !session_.last_request();
     std::string head = make_head(response.status, response.headers);
     const bool bodyless = response.status == 204;
     if (!bodyless) {

@@ -1,5 +1,13 @@
 #pragma once
 
+#include "rbee/base/cancel.hpp"
+#include "rbee/base/clock.hpp"
+#include "rbee/base/result.hpp"
+#include "rbee/http/message.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -7,14 +15,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/awaitable.hpp>
-
-#include "rbee/base/cancel.hpp"
-#include "rbee/base/clock.hpp"
-#include "rbee/base/result.hpp"
-#include "rbee/http/message.hpp"
 
 namespace rbee::http {
 

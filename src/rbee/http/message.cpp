@@ -1,9 +1,9 @@
 #include "rbee/http/message.hpp"
 
+#include "rbee/base/text.hpp"
+
 #include <algorithm>
 #include <array>
-
-#include "rbee/base/text.hpp"
 
 namespace rbee::http {
 

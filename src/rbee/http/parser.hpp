@@ -1,13 +1,13 @@
 #pragma once
 
+#include "rbee/base/result.hpp"
+#include "rbee/http/message.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string_view>
-
-#include "rbee/base/result.hpp"
-#include "rbee/http/message.hpp"
 
 namespace rbee::http {
 

@@ -1,10 +1,10 @@
 #include "rbee/http/reaper.hpp"
 
-#include <utility>
+#include "rbee/base/assert.hpp"
 
 #include <boost/system/error_code.hpp>
 
-#include "rbee/base/assert.hpp"
+#include <utility>
 
 namespace rbee::http {
 

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <chrono>
-#include <functional>
+#include "rbee/base/clock.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include "rbee/base/clock.hpp"
+#include <chrono>
+#include <functional>
 
 namespace rbee::http {
 

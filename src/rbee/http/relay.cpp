@@ -1,10 +1,10 @@
 #include "rbee/http/relay.hpp"
 
-#include <string_view>
-#include <utility>
-
 #include "rbee/base/text.hpp"
 #include "rbee/http/sse.hpp"
+
+#include <string_view>
+#include <utility>
 
 namespace rbee::http {
 
@@ -37,8 +37,7 @@ public:
     Relay(ResponseStream& upstream, Exchange& exchange)
         : upstream_(upstream), exchange_(exchange), events_(is_event_stream(upstream.head())) {}
 
-    asio::awaitable<RelayOutcome>
-    run(const ErrorFrame& error_frame, const Headers& extra) {
+    asio::awaitable<RelayOutcome> run(const ErrorFrame& error_frame, const Headers& extra) {
         const ResponseHead& head = upstream_.head();
         Headers fields = end_to_end(head);
         for (const auto& [name, value] : extra) {
@@ -102,8 +101,7 @@ private:
         co_return co_await exchange_.write(ready);
     }
 
-    asio::awaitable<RelayOutcome>
-    broken(Error error, const ErrorFrame& error_frame) {
+    asio::awaitable<RelayOutcome> broken(Error error, const ErrorFrame& error_frame) {
         outcome_.kind = Kind::upstream_failed;
         outcome_.error = error;
         if (!events_) {
@@ -149,8 +147,7 @@ asio::awaitable<RelayOutcome> relay_explained(
     co_return outcome;
 }
 
-asio::awaitable<RelayOutcome>
-relay(
+asio::awaitable<RelayOutcome> relay(
     ResponseStream& upstream,
     Exchange& exchange,
     std::function<std::string(const Error&)> error_frame,

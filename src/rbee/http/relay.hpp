@@ -1,15 +1,15 @@
 #pragma once
 
+#include "rbee/base/result.hpp"
+#include "rbee/http/client.hpp"
+#include "rbee/http/exchange.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
-
-#include <boost/asio/awaitable.hpp>
-
-#include "rbee/base/result.hpp"
-#include "rbee/http/client.hpp"
-#include "rbee/http/exchange.hpp"
 
 namespace rbee::http {
 

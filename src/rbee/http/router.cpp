@@ -1,11 +1,11 @@
 #include "rbee/http/router.hpp"
 
+#include "rbee/base/text.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <utility>
-
-#include "rbee/base/text.hpp"
 
 namespace rbee::http {
 namespace {

@@ -1,10 +1,10 @@
 #pragma once
 
+#include "rbee/http/exchange.hpp"
+
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "rbee/http/exchange.hpp"
 
 namespace rbee::http {
 
@@ -26,12 +26,16 @@ public:
     };
 
     struct Match {
-        const Route* route = nullptr;       ///< Null when nothing fits.
-        std::vector<std::string> values;    ///< Percent-decoded `{name}` segments.
-        std::vector<std::string> allowed;   ///< Methods of this path when only the method differs.
+        const Route* route = nullptr;     ///< Null when nothing fits.
+        std::vector<std::string> values;  ///< Percent-decoded `{name}` segments.
+        std::vector<std::string> allowed; ///< Methods of this path when only the method differs.
     };
 
-    void add(std::string method, std::string pattern, Handler handler, Access access = Access::authenticated);
+    void
+    add(std::string method,
+        std::string pattern,
+        Handler handler,
+        Access access = Access::authenticated);
 
     /// HEAD is answered by GET routes. A path that fits a literal segment wins over `{name}`.
     [[nodiscard]] Match find(std::string_view method, std::string_view path) const;

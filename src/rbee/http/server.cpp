@@ -1,9 +1,6 @@
 #include "rbee/http/server.hpp"
 
-#include <exception>
-#include <utility>
-
-#include <sys/socket.h>
+#include "rbee/http/session.hpp"
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -11,8 +8,10 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <sys/socket.h>
 
-#include "rbee/http/session.hpp"
+#include <exception>
+#include <utility>
 
 namespace rbee::http {
 
@@ -57,8 +56,9 @@ public:
 private:
     bool accept_all() {
         while (server_ != nullptr) {
-            const int fd =
-                ::accept4(descriptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+            const int fd = ::accept4(
+                descriptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC
+            );
             if (fd < 0) {
                 return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
             }

@@ -1,5 +1,18 @@
 #pragma once
 
+#include "rbee/base/clock.hpp"
+#include "rbee/base/result.hpp"
+#include "rbee/base/unique_fd.hpp"
+#include "rbee/http/exchange.hpp"
+#include "rbee/http/parser.hpp"
+#include "rbee/http/reaper.hpp"
+#include "rbee/http/stream.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -9,29 +22,16 @@
 #include <unordered_set>
 #include <vector>
 
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-
-#include "rbee/base/clock.hpp"
-#include "rbee/base/result.hpp"
-#include "rbee/base/unique_fd.hpp"
-#include "rbee/http/exchange.hpp"
-#include "rbee/http/parser.hpp"
-#include "rbee/http/reaper.hpp"
-#include "rbee/http/stream.hpp"
-
 namespace rbee::http {
 
 /// Bounds of a listener; each has an answer and none is infinite.
 struct ServerOptions {
     std::uint32_t head_bytes_max = 32 * 1024;
     std::size_t connections_max = 8192;
-    Duration head_limit = std::chrono::seconds(10);   ///< From first byte to end of head.
-    Duration idle_limit = std::chrono::seconds(75);   ///< Between requests on one connection.
-    Duration read_limit = std::chrono::seconds(30);   ///< Without progress in a body.
-    Duration write_limit = std::chrono::seconds(30);  ///< Without progress at a slow reader.
+    Duration head_limit = std::chrono::seconds(10);  ///< From first byte to end of head.
+    Duration idle_limit = std::chrono::seconds(75);  ///< Between requests on one connection.
+    Duration read_limit = std::chrono::seconds(30);  ///< Without progress in a body.
+    Duration write_limit = std::chrono::seconds(30); ///< Without progress at a slow reader.
 };
 
 /// Accepts connections on listening sockets and runs the handler for each request, one at a time

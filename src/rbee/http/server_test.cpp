@@ -1,10 +1,7 @@
+#include "rbee/http/client.hpp"
+#include "rbee/http/relay.hpp"
 #include "rbee/http/server.hpp"
-
-#include <optional>
-#include <string>
-
-#include <netinet/in.h>
-#include <sys/socket.h>
+#include "rbee/http/sse.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -14,10 +11,11 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
-#include "rbee/http/client.hpp"
-#include "rbee/http/relay.hpp"
-#include "rbee/http/sse.hpp"
+#include <optional>
+#include <string>
 
 namespace rbee::http {
 namespace {
@@ -50,7 +48,7 @@ protected:
             std::move(handler),
             [](const Error& error, const std::string&) {
                 return Response{
-                    .status = error.code == Errc::timeout           ? 408
+                    .status = error.code == Errc::timeout            ? 408
                               : error.code == Errc::invalid_argument ? 400
                                                                      : 500,
                     .body = error.what
@@ -66,18 +64,14 @@ protected:
     template <typename Test>
     void run(Test test) {
         bool finished = false;
-        asio::co_spawn(
-            context_,
-            test(),
-            [&](const std::exception_ptr& failure) {
-                finished = true;
-                client_.close_idle();
-                context_.stop();
-                if (failure) {
-                    std::rethrow_exception(failure);
-                }
+        asio::co_spawn(context_, test(), [&](const std::exception_ptr& failure) {
+            finished = true;
+            client_.close_idle();
+            context_.stop();
+            if (failure) {
+                std::rethrow_exception(failure);
             }
-        );
+        });
         context_.run_for(30s);
         EXPECT_TRUE(finished) << "the test did not end in time";
         // Sessions must be gone before the server that they refer to.

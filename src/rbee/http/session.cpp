@@ -1,13 +1,13 @@
 #include "rbee/http/session.hpp"
 
+#include "rbee/base/ids.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+
 #include <algorithm>
 #include <array>
 #include <exception>
 #include <utility>
-
-#include <boost/asio/bind_cancellation_slot.hpp>
-
-#include "rbee/base/ids.hpp"
 
 namespace rbee::http {
 
@@ -61,7 +61,8 @@ asio::awaitable<void> Session::run() {
 }
 
 asio::awaitable<Result<void>> Session::fill(Duration limit) {
-    std::array<char, 16 * 1024> bytes; // NOLINT(cppcoreguidelines-pro-type-member-init): filled by read
+    std::array<char, 16 * 1024>
+        bytes; // NOLINT(cppcoreguidelines-pro-type-member-init): filled by read
     const auto size = co_await stream_.read_some(bytes, limit);
     if (!size) {
         co_return error_of(size);
@@ -92,8 +93,8 @@ asio::awaitable<Result<bool>> Session::read_head() {
             }
         }
         const bool fresh = input_.empty();
-        const Duration limit = fresh ? server_.options_.idle_limit
-                                     : head_due - std::chrono::steady_clock::now();
+        const Duration limit =
+            fresh ? server_.options_.idle_limit : head_due - std::chrono::steady_clock::now();
         const auto filled = co_await fill(limit);
         if (!filled) {
             if (fresh || filled.error().code == Errc::io) {
@@ -116,7 +117,7 @@ asio::awaitable<bool> Session::handle() {
     const bool complete = exchange.finished_ && stream_.open();
     // A body that nobody read would be taken for the next request.
     const bool clean = exchange.body_read_ || parser_.done();
-    co_return complete && clean && exchange.keep_alive_ && !last_request();
+    co_return complete&& clean&& exchange.keep_alive_ && !last_request();
 }
 
 asio::awaitable<void> Session::run_handler(Exchange& exchange) {
@@ -170,9 +171,9 @@ void Session::watch_client(CancelSource& cancel) {
         Stream::Socket::wait_read,
         asio::bind_cancellation_slot(
             watch_->slot(),
-            [self = shared_from_this(), signal = watch_, &cancel](
-                const boost::system::error_code& error
-            ) {
+            [self = shared_from_this(),
+             signal = watch_,
+             &cancel](const boost::system::error_code& error) {
                 // `cancel` is alive exactly as long as the watch has not been taken back.
                 if (self->watch_ != signal) {
                     return;

@@ -1,16 +1,16 @@
 #pragma once
 
-#include <array>
-#include <memory>
-#include <string>
-
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-
 #include "rbee/http/exchange.hpp"
 #include "rbee/http/parser.hpp"
 #include "rbee/http/server.hpp"
 #include "rbee/http/stream.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <array>
+#include <memory>
+#include <string>
 
 namespace rbee::http {
 

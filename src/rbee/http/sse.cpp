@@ -1,8 +1,8 @@
 #include "rbee/http/sse.hpp"
 
-#include <algorithm>
-
 #include "rbee/base/text.hpp"
+
+#include <algorithm>
 
 namespace rbee::http {
 namespace {

@@ -1,10 +1,10 @@
 #include "rbee/http/sse.hpp"
 
-#include <string>
-#include <vector>
-
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+
+#include <string>
+#include <vector>
 
 namespace rbee::http {
 namespace {
@@ -19,7 +19,8 @@ TEST(Sse, CompleteEventsEndAtTheLastBlankLine) {
 
 TEST(Sse, ReadsEventsCommentsAndSeveralDataLines) {
     SseReader reader;
-    const auto events = reader.feed(": ping\n\nevent: error\ndata: one\ndata: two\n\ndata:x\r\n\r\n");
+    const auto events =
+        reader.feed(": ping\n\nevent: error\ndata: one\ndata: two\n\ndata:x\r\n\r\n");
     ASSERT_EQ(events.size(), 2U);
     EXPECT_EQ(events[0].event, "error");
     EXPECT_EQ(events[0].data, "one\ntwo");

@@ -1,19 +1,18 @@
 #include "rbee/http/stream.hpp"
 
-#include <cerrno>
-#include <cstring>
-#include <utility>
-
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/system/error_code.hpp>
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
 
 namespace rbee::http {
 
@@ -47,9 +46,7 @@ asio::awaitable<Result<void>>
 Stream::write(std::span<const asio::const_buffer> pieces, Duration limit) {
     write_limit_.arm(limit);
     error_code error;
-    co_await asio::async_write(
-        socket_, pieces, asio::redirect_error(asio::use_awaitable, error)
-    );
+    co_await asio::async_write(socket_, pieces, asio::redirect_error(asio::use_awaitable, error));
     write_limit_.disarm();
     if (error) {
         if (write_limit_.expired()) {

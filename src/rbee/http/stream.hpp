@@ -1,19 +1,19 @@
 #pragma once
 
-#include <array>
-#include <cstddef>
-#include <span>
-#include <string>
-#include <string_view>
+#include "rbee/base/clock.hpp"
+#include "rbee/base/result.hpp"
+#include "rbee/http/reaper.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 
-#include "rbee/base/clock.hpp"
-#include "rbee/base/result.hpp"
-#include "rbee/http/reaper.hpp"
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
 
 namespace rbee::http {
 

@@ -1,10 +1,10 @@
 #include "rbee/http/url.hpp"
 
+#include "rbee/base/text.hpp"
+
 #include <boost/asio/ip/address.hpp>
 #include <boost/system/error_code.hpp>
 #include <fmt/format.h>
-
-#include "rbee/base/text.hpp"
 
 namespace rbee::http {
 namespace {
@@ -28,7 +28,8 @@ std::string Endpoint::authority() const {
     if (!unix_path.empty()) {
         return "localhost";
     }
-    return host.contains(':') ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+    return host.contains(':') ? fmt::format("[{}]:{}", host, port)
+                              : fmt::format("{}:{}", host, port);
 }
 
 Result<Endpoint> parse_address(std::string_view address) {

@@ -1,19 +1,19 @@
 #pragma once
 
+#include "rbee/base/result.hpp"
+
 #include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-#include "rbee/base/result.hpp"
-
 namespace rbee::http {
 
 /// Where a server of ours listens: a TCP host and port, or the path of a Unix socket.
 struct Endpoint {
-    std::string host;       ///< Name or address without brackets; empty for a Unix socket.
+    std::string host; ///< Name or address without brackets; empty for a Unix socket.
     std::uint16_t port = 0;
-    std::string unix_path;  ///< Empty for TCP.
+    std::string unix_path; ///< Empty for TCP.
 
     auto operator<=>(const Endpoint&) const = default;
     /// "http://127.0.0.1:9200" or "unix:/run/x.sock".

@@ -15,8 +15,16 @@ TEST(Endpoint, ReadsTheAcceptedForms) {
 
 TEST(Endpoint, RefusesTheRestWithoutRepeatingIt) {
     for (const char* bad :
-         {"", "https://a", "ftp://evil", "http://", "http://a:b", "http://a:70000", "http://a/b",
-          "http://u@h", "unix:relative", "http://[::1"}) {
+         {"",
+          "https://a",
+          "ftp://evil",
+          "http://",
+          "http://a:b",
+          "http://a:70000",
+          "http://a/b",
+          "http://u@h",
+          "unix:relative",
+          "http://[::1"}) {
         const auto parsed = parse_endpoint(bad);
         ASSERT_FALSE(parsed.has_value()) << bad;
         EXPECT_EQ(parsed.error().code, Errc::invalid_argument);
@@ -25,7 +33,8 @@ TEST(Endpoint, RefusesTheRestWithoutRepeatingIt) {
 }
 
 TEST(Endpoint, LoopbackIsDecidedOnTheAddress) {
-    for (const char* yes : {"127.0.0.1:1", "127.8.9.1:1", "[::1]:1", "localhost:1", "[::ffff:127.0.0.1]:1"}) {
+    for (const char* yes :
+         {"127.0.0.1:1", "127.8.9.1:1", "[::1]:1", "localhost:1", "[::ffff:127.0.0.1]:1"}) {
         EXPECT_TRUE(is_loopback(*parse_address(yes))) << yes;
     }
     for (const char* no : {"0.0.0.0:1", ":1", "10.0.0.1:1", "[::]:1", "localhost.example.org:1"}) {
