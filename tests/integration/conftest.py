@@ -1,10 +1,8 @@
 """Fixtures: test models made on the spot, and one shared cluster for tests that change nothing."""
 
-import subprocess
-
 import pytest
 
-from harness import BIN, Cluster
+from harness import Cluster, make_corrupt_model, make_model
 
 HELLO = "Hello from a scripted model.\nIt says this and nothing else."
 TOOL_CALL = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
@@ -15,18 +13,14 @@ def models_dir(tmp_path_factory):
     """A models directory with one model for each purpose."""
     directory = tmp_path_factory.mktemp("models")
 
-    def make(name, *arguments):
-        command = [str(BIN / "rbee-mkmodel"), "--out", str(directory / f"{name}.gguf")]
-        subprocess.run([*command, "--name", name, *arguments], check=True, capture_output=True)
-
-    make("hello", "--kind", "scripted", "--text", HELLO)
-    make("tool", "--kind", "scripted", "--tools", "--text", TOOL_CALL)
-    make("count-a", "--kind", "scripted", "--count", "2000", "--seed", "1")
-    make("count-b", "--kind", "scripted", "--count", "2000", "--seed", "2", "--start", "1000")
-    make("tiny", "--seed", "3")
-    make("embedder", "--seed", "4")
-    make("endless", "--eos", "never", "--preset", "mid")
-    (directory / "corrupt.gguf").write_bytes(b"GGUF but not really" * 100)
+    make_model(directory, "hello", "--kind", "scripted", "--text", HELLO)
+    make_model(directory, "tool", "--kind", "scripted", "--tools", "--text", TOOL_CALL)
+    make_model(directory, "count-a", "--kind", "scripted", "--count", "2000", "--seed", "1")
+    make_model(directory, "count-b", "--kind", "scripted", "--count", "2000", "--seed", "2", "--start", "1000")
+    make_model(directory, "tiny", "--seed", "3")
+    make_model(directory, "embedder", "--seed", "4")
+    make_model(directory, "endless", "--eos", "never", "--preset", "mid")
+    make_corrupt_model(directory)
     return directory
 
 

@@ -131,6 +131,19 @@ def sse_events(response):
             event = line[6:].strip()
 
 
+def make_model(directory, name, *arguments):
+    """Writes <name>.gguf with the generator of test models and returns its path."""
+    path = pathlib.Path(directory) / f"{name}.gguf"
+    command = [str(BIN / "rbee-mkmodel"), "--out", str(path), "--name", name, *arguments]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+def make_corrupt_model(directory):
+    """Writes corrupt.gguf, which begins like a model and is none."""
+    (pathlib.Path(directory) / "corrupt.gguf").write_bytes(b"GGUF but not really" * 100)
+
+
 class Program:
     """One running daemon. Knows its URL from the ready line; its log is kept for failures."""
 

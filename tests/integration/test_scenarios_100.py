@@ -9,14 +9,15 @@ import re
 import signal
 import socket
 import stat
-import subprocess
 import threading
 import time
 
 import pytest
 
 from cli import Cli
-from harness import BIN, ENGINE_ARGS, TOKEN, Api, Cluster, Program, sse_events, wait_for
+from harness import (
+    BIN, ENGINE_ARGS, TOKEN, Api, Cluster, Program, make_corrupt_model, make_model, sse_events, wait_for,
+)
 
 LAYERS = 64
 
@@ -27,10 +28,8 @@ def deep_dir(tmp_path_factory):
     directory = tmp_path_factory.mktemp("deep")
     shape = ["--layers", str(LAYERS), "--embd", "256", "--ff", "512", "--type", "q8_0"]
     for name in ("deep", "abyss"):
-        path = directory / f"{name}.gguf"
-        command = [str(BIN / "rbee-mkmodel"), "--out", str(path), "--name", name, *shape]
-        subprocess.run(command, check=True, capture_output=True)
-    (directory / "corrupt.gguf").write_bytes(b"GGUF but not really" * 100)
+        make_model(directory, name, *shape)
+    make_corrupt_model(directory)
     return directory
 
 

@@ -9,24 +9,20 @@ import json
 import os
 import re
 import signal
-import subprocess
 import threading
 import time
 
 import pytest
 
 from cli import Cli, free_port
-from harness import BIN, Api, Cluster, alive, children_of, wait_for
+from harness import Api, Cluster, alive, children_of, make_model, wait_for
 
 
 @pytest.fixture(scope="module")
 def slow_dir(tmp_path_factory):
     """One model that talks for ever, and not too fast."""
     directory = tmp_path_factory.mktemp("slow")
-    command = [str(BIN / "rbee-mkmodel"), "--out", str(directory / "slow.gguf"), "--name", "slow"]
-    subprocess.run(
-        [*command, "--preset", "slow", "--eos", "never"], check=True, capture_output=True
-    )
+    make_model(directory, "slow", "--preset", "slow", "--eos", "never")
     return directory
 
 
