@@ -1,3 +1,4 @@
+#include "rbee/config/paths.hpp"
 #include "rbee/engine/engine.hpp"
 #include "rbee/worker/app.hpp"
 #include "rbee/worker/options.hpp"
@@ -14,24 +15,31 @@
 
 namespace {
 
-/// Reads a variable; the token is taken out so that no child and no crash report can show it.
+constexpr const char* token_variable = "LLORCH_API_TOKEN";
+
 std::optional<std::string> environment(std::string_view name) {
-    const std::string key(name);
-    const char* value = std::getenv(key.c_str());
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes a variable after the start of main()
+    const char* value = std::getenv(std::string(name).c_str());
     if (value == nullptr || *value == '\0') {
         return std::nullopt;
     }
-    std::string text(value);
-    if (name == "LLORCH_API_TOKEN") {
-        ::unsetenv(key.c_str());
-    }
-    return text;
+    return std::string(value);
+}
+
+/// Reads variables. The token is taken out at once: no child and no crash report shall show it.
+rbee::config::Environment take_environment() {
+    auto token = environment(token_variable);
+    ::unsetenv(token_variable); // NOLINT(concurrency-mt-unsafe): no other thread runs yet
+    return [token = std::move(token)](std::string_view name) {
+        return name == token_variable ? token : environment(name);
+    };
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
     // An abort of the inference library would start a debugger and hang for half a second.
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
     ::setenv("GGML_NO_BACKTRACE", "1", 1);
 
     auto command = rbee::worker::parse_command_line({argv + 1, argv + argc});
@@ -40,7 +48,7 @@ int main(int argc, char** argv) {
         return *command.exit_code;
     }
     auto app = rbee::worker::WorkerApp::create(
-        std::move(command.options), environment, rbee::engine::make_llama_engine()
+        std::move(command.options), take_environment(), rbee::engine::make_llama_engine()
     );
     if (!app) {
         fmt::print(stderr, "llm-worker-rbee: {}\n", app.error().what);

@@ -1,4 +1,3 @@
-#include "rbee/base/secret.hpp"
 #include "rbee/queen/app.hpp"
 #include "rbee/queen/options.hpp"
 
@@ -18,9 +17,13 @@ namespace {
 
 constexpr const char* token_variable = "LLORCH_API_TOKEN";
 
-std::optional<std::string> environment(const std::string& name) {
-    const char* value = std::getenv(name.c_str());
-    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+std::optional<std::string> environment(std::string_view name) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): main() calls this before another thread runs
+    const char* value = std::getenv(std::string(name).c_str());
+    if (value == nullptr || *value == '\0') {
+        return std::nullopt;
+    }
+    return std::string(value);
 }
 
 std::vector<std::string> environment_for_children() {
@@ -51,9 +54,8 @@ int main(int argc, char** argv) {
         std::fputs(line.text.c_str(), line.exit_code == 0 ? stdout : stderr);
         return line.exit_code;
     }
-    rbee::Secret from_environment(environment(token_variable).value_or(""));
-    ::unsetenv(token_variable);
-    auto token = rbee::queen::load_token(*line.options, std::move(from_environment));
+    auto token = rbee::queen::load_token(*line.options, environment);
+    ::unsetenv(token_variable); // NOLINT(concurrency-mt-unsafe): no other thread runs yet
     if (!token) {
         return complain(token.error().what);
     }

@@ -6,14 +6,13 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
-#include <map>
 #include <string>
 #include <vector>
 
 namespace {
 
 rbee::cli::Environment read_environment() {
-    std::map<std::string, std::string> values;
+    rbee::cli::Environment::Values values;
     for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
         const std::string text = *entry;
         const auto equals = text.find('=');
@@ -22,7 +21,7 @@ rbee::cli::Environment read_environment() {
         }
     }
     // Children get the token only from the code that means to give it.
-    ::unsetenv("LLORCH_API_TOKEN");
+    ::unsetenv("LLORCH_API_TOKEN"); // NOLINT(concurrency-mt-unsafe): no other thread runs yet
     return rbee::cli::Environment(std::move(values));
 }
 
@@ -30,7 +29,7 @@ rbee::cli::Environment read_environment() {
 
 int main(int argc, char** argv) {
     try {
-        std::setlocale(LC_CTYPE, "");
+        std::setlocale(LC_CTYPE, ""); // NOLINT(concurrency-mt-unsafe): no other thread runs yet
         const std::vector<std::string> arguments(argv + 1, argv + argc);
         const rbee::cli::Environment environment = read_environment();
         const bool no_colour = environment("NO_COLOR").has_value();

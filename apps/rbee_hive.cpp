@@ -18,6 +18,7 @@
 namespace {
 
 std::optional<std::string> environment(std::string_view name) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes a variable after the start of main()
     const char* value = std::getenv(std::string(name).c_str());
     if (value == nullptr || *value == '\0') {
         return std::nullopt;
@@ -45,7 +46,8 @@ rbee::hive::Surroundings surroundings() {
 
 int main(int argc, char** argv) {
     auto command = rbee::hive::parse_command_line({argv + 1, argv + argc}, surroundings());
-    ::unsetenv("LLORCH_API_TOKEN"); // no child and no crash report shall show it
+    // No child and no crash report shall show it.
+    ::unsetenv("LLORCH_API_TOKEN"); // NOLINT(concurrency-mt-unsafe): no other thread runs yet
     if (!command.settings) {
         fmt::print(command.exit_code == 0 ? stdout : stderr, "{}", command.text);
         return command.exit_code;

@@ -31,9 +31,9 @@ private:
         std::size_t learned_from = 0; ///< The first token that the network must predict.
     };
 
-    Document question_and_answer(const Entry& entry, Random& random) const;
-    Document plain(const std::string& text) const;
-    Document pick(Random& random) const;
+    [[nodiscard]] Document question_and_answer(const Entry& entry, Random& random) const;
+    [[nodiscard]] Document plain(const std::string& text) const;
+    [[nodiscard]] Document pick(Random& random) const;
     void append(Batch& batch, const Document& document) const;
 
     const Dataset& dataset_;

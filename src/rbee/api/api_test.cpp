@@ -64,11 +64,15 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(ErrorBody, SurvivesAHop) {
     const Error error{Errc::resources, "needs 6000 MB, 4000 MB are free", "INSUFFICIENT_RAM"};
-    const auto response = error_response(error, "id");
+    const auto response = error_response(error, "id", {{"required_mb", 6000}});
     const Error again = error_from_response(response.status, response.body);
     EXPECT_EQ(again.code, error.code);
     EXPECT_EQ(again.what, error.what);
     EXPECT_EQ(wire_code_of(again), "INSUFFICIENT_RAM");
+    const auto passed_on = error_object(again.within("spawn"), "id", {{"hive", "h1"}});
+    const auto& details = passed_on.at("error").as_object().at("details").as_object();
+    EXPECT_EQ(details.at("required_mb"), 6000);
+    EXPECT_EQ(details.at("hive"), "h1");
     EXPECT_EQ(error_from_response(502, "<html>").code, Errc::io);
 }
 

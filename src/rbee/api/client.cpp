@@ -31,8 +31,7 @@ asio::awaitable<Result<json::object>> ApiClient::call(Request request, http::Cal
     if (!request.correlation_id.empty()) {
         message.headers.add("X-Correlation-Id", std::move(request.correlation_id));
     }
-    authorise(message.headers);
-    const auto answer = co_await client_.fetch(endpoint_, std::move(message), options);
+    const auto answer = co_await fetch(std::move(message), options);
     if (!answer) {
         co_return error_of(answer);
     }
@@ -51,6 +50,13 @@ asio::awaitable<Result<json::object>> ApiClient::call(Request request, http::Cal
         });
     }
     co_return std::move(*object);
+}
+
+asio::awaitable<Result<http::Response>>
+ApiClient::fetch(http::ClientRequest request, http::CallOptions options) {
+    authorise(request.headers);
+    auto answer = co_await client_.fetch(endpoint_, std::move(request), options);
+    co_return answer;
 }
 
 asio::awaitable<Result<std::unique_ptr<http::ResponseStream>>>

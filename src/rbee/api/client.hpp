@@ -32,6 +32,10 @@ public:
     [[nodiscard]] boost::asio::awaitable<Result<boost::json::object>>
     call(Request request, http::CallOptions options);
 
+    /// Sends a request and gives the whole answer, whatever its status.
+    [[nodiscard]] boost::asio::awaitable<Result<http::Response>>
+    fetch(http::ClientRequest request, http::CallOptions options);
+
     /// Sends a request whose answer is read as a stream, whatever its status.
     [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<http::ResponseStream>>>
     open(http::ClientRequest request, http::CallOptions options);

@@ -83,6 +83,11 @@ Errc errc_of_status(int status) {
     return status >= 400 && status < 500 ? Errc::invalid_argument : Errc::internal;
 }
 
+json::object carried_details(const Error& error) {
+    return error.details.empty() ? json::object()
+                                 : parse_object(error.details).value_or(json::object());
+}
+
 } // namespace
 
 int status_of(const Error& error) {
@@ -105,8 +110,12 @@ error_object(const Error& error, std::string_view correlation_id, const json::ob
         {"correlation_id", correlation_id},
         {"retriable", kind.retriable},
     };
-    if (!details.empty()) {
-        inner["details"] = details;
+    json::object all = carried_details(error);
+    for (const auto& [name, value] : details) {
+        all.insert_or_assign(name, value);
+    }
+    if (!all.empty()) {
+        inner["details"] = std::move(all);
     }
     return {{"error", std::move(inner)}};
 }
@@ -182,11 +191,18 @@ Error error_from_response(int status, std::string_view body) {
     if (inner == nullptr || !inner->is_object()) {
         return error;
     }
-    if (const auto message = get_string(inner->get_object(), "message"); message && *message) {
-        error.what = **message;
+    const auto text_of = [inner](std::string_view field) {
+        return get_string(inner->get_object(), field).value_or(std::nullopt);
+    };
+    if (const auto message = text_of("message")) {
+        error.what = *message;
     }
-    if (const auto code = get_string(inner->get_object(), "code"); code && *code) {
-        error.wire_code = **code;
+    const json::value* details = inner->get_object().if_contains("details");
+    if (details != nullptr && details->is_object()) {
+        error.details = json::serialize(*details);
+    }
+    if (const auto code = text_of("code")) {
+        error.wire_code = *code;
         if (error.wire_code == "ALL_SLOTS_BUSY" || error.wire_code == "QUEUE_FULL") {
             error.code = Errc::busy;
         } else if (error.wire_code.starts_with("INSUFFICIENT_")) {

@@ -17,7 +17,8 @@ namespace rbee::api {
 [[nodiscard]] std::string wire_code_of(const Error& error);
 
 /// The one JSON shape of every error, which is also a valid OpenAI error object:
-/// {"error":{"message","type","code","param","details"?,"correlation_id","retriable"}}.
+/// {"error":{"message","type","code","param","details"?,"correlation_id","retriable"}}. `details`
+/// join those that the error carries, and win.
 [[nodiscard]] boost::json::object error_object(
     const Error& error, std::string_view correlation_id, const boost::json::object& details = {}
 );
@@ -40,7 +41,7 @@ enum class StreamDialect { openai, responses, anthropic, rbee };
 error_frame(StreamDialect dialect, const Error& error, std::string_view correlation_id);
 
 /// Reads an error answer of another program of ours back into an Error, so that it can be passed
-/// on. A body in another shape gives an Error made from the status alone.
+/// on, with its details. A body in another shape gives an Error made from the status alone.
 [[nodiscard]] Error error_from_response(int status, std::string_view body);
 
 } // namespace rbee::api

@@ -55,13 +55,7 @@ Gate::Gate(
     router_.add(
         "GET",
         "/metrics",
-        [this](http::Exchange& exchange) -> asio::awaitable<void> {
-            http::Response response;
-            response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-            response.body = metrics_.text();
-            const auto sent = co_await exchange.respond(std::move(response));
-            (void)sent; // a scraper that left needs no answer
-        },
+        [this](http::Exchange& exchange) { return serve_metrics(exchange); },
         http::Access::open
     );
 }
@@ -92,6 +86,14 @@ asio::awaitable<void> Gate::serve(http::Exchange& exchange) {
     if (failure) {
         std::rethrow_exception(failure);
     }
+}
+
+asio::awaitable<void> Gate::serve_metrics(http::Exchange& exchange) {
+    http::Response response;
+    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    response.body = metrics_.text();
+    const auto sent = co_await exchange.respond(std::move(response));
+    (void)sent; // a scraper that left needs no answer
 }
 
 asio::awaitable<void> Gate::dispatch(http::Exchange& exchange) {

@@ -43,6 +43,7 @@ public:
 private:
     [[nodiscard]] boost::asio::awaitable<void> serve(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> dispatch(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> serve_metrics(http::Exchange& exchange);
     void finish(const http::Exchange& exchange);
 
     const auth::Authenticator& authenticator_;

@@ -97,10 +97,11 @@ Result<std::string> require_string(const json::object& object, std::string_view 
     if (!value) {
         return error_of(value);
     }
-    if (!*value || (*value)->empty()) {
+    std::optional<std::string> text = std::move(*value);
+    if (!text || text->empty()) {
         return fail(Errc::invalid_argument, fmt::format("{} is required", field));
     }
-    return std::move(**value);
+    return std::move(*text);
 }
 
 } // namespace rbee::api

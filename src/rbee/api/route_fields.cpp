@@ -14,7 +14,7 @@ std::unexpected<Error> refuse(std::string_view why) {
 Result<RouteFields> route_fields(std::string& body) {
     // The scanner reads past the end of the text, so it needs capacity there.
     body.reserve(body.size() + simdjson::SIMDJSON_PADDING);
-    thread_local simdjson::ondemand::parser parser;
+    static thread_local simdjson::ondemand::parser parser;
     simdjson::ondemand::document document;
     if (parser.iterate(body.data(), body.size(), body.capacity()).get(document) !=
         simdjson::SUCCESS) {

@@ -8,13 +8,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 #include <utility>
 
 namespace rbee::auth {
 namespace {
 
-constexpr off_t file_bytes_max = 1024 * 1024;
+constexpr off_t file_bytes_max = off_t{1024} * 1024;
 
 Result<void> check_mode(const std::string& path, const struct stat& info) {
     if ((info.st_mode & 077U) != 0) {
@@ -65,7 +65,11 @@ Result<Secret> load_token_file(const std::string& path) {
         }
         return fail(
             Errc::io,
-            fmt::format("Failed to load API token: Cannot read {}: {}", path, std::strerror(errno))
+            fmt::format(
+                "Failed to load API token: Cannot read {}: {}",
+                path,
+                std::generic_category().message(errno)
+            )
         );
     }
     struct stat info{};
@@ -93,15 +97,22 @@ Result<void> store_token_file(const std::string& path, const Secret& token) {
     const std::string draft = fmt::format("{}.{}.tmp", path, ::getpid());
     const UniqueFd fd(::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!fd.valid()) {
-        return fail(Errc::io, fmt::format("cannot create {}: {}", draft, std::strerror(errno)));
+        return fail(
+            Errc::io,
+            fmt::format("cannot create {}: {}", draft, std::generic_category().message(errno))
+        );
     }
     const Secret line(std::string(token.expose()) + "\n");
     const auto size = static_cast<ssize_t>(line.expose().size());
     const bool written = ::write(fd.get(), line.expose().data(), line.expose().size()) == size &&
                          ::fsync(fd.get()) == 0;
     if (!written || ::rename(draft.c_str(), path.c_str()) != 0) {
+        const int error = errno; // unlink() sets its own
         ::unlink(draft.c_str());
-        return fail(Errc::io, fmt::format("cannot write {}: {}", path, std::strerror(errno)));
+        return fail(
+            Errc::io,
+            fmt::format("cannot write {}: {}", path, std::generic_category().message(error))
+        );
     }
     return {};
 }

@@ -33,10 +33,11 @@ struct Error {
     Errc code = Errc::internal;
     std::string what;
     std::string wire_code = {};
+    std::string details = {}; ///< More for programs: a JSON object as text, or empty.
 
     /// The same error with the place it passed through in front: "load model tiny: no such file".
     [[nodiscard]] Error within(std::string_view context) const {
-        return {code, std::string(context) + ": " + what, wire_code};
+        return {code, std::string(context) + ": " + what, wire_code, details};
     }
 };
 

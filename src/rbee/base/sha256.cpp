@@ -23,7 +23,7 @@ struct DigestContext {
 
 Sha256 sha256(std::string_view data) {
     // Fetching the algorithm costs more than hashing a token: keep both per thread.
-    thread_local DigestContext digest;
+    static thread_local DigestContext digest;
     Sha256 out{};
     unsigned int size = 0;
     RBEE_ASSERT(EVP_DigestInit_ex2(digest.context.get(), digest.algorithm.get(), nullptr) == 1);

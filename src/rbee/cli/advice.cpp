@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <string_view>
 
 namespace rbee::cli {
@@ -20,55 +22,57 @@ std::string advice_for_token(const Settings* settings) {
            "token_file in the [auth] section of " + file;
 }
 
+/// What helps when the error has this code.
+struct Advice {
+    std::string_view code;
+    std::string_view text;
+};
+
+constexpr std::string_view choose_model = "See 'rbee models list' and choose one with --model NAME";
+constexpr std::string_view all_busy =
+    "Try again later, stop other requests, or start another worker with "
+    "'rbee workers spawn MODEL'; 'rbee workers list' shows who is busy";
+constexpr std::string_view mend_cause = "Mend the cause, then try 'rbee up' again";
+constexpr std::string_view too_little =
+    "Free some by 'rbee workers stop ID', or use a smaller model or a "
+    "smaller quantisation of it";
+
+constexpr std::array advices = {
+    Advice{"MODEL_NOT_FOUND", choose_model},
+    Advice{"MODEL_REQUIRED", choose_model},
+    Advice{"INVALID_MODEL_REF", choose_model},
+    Advice{"WORKER_NOT_FOUND", "See 'rbee workers list' for the ids"},
+    Advice{
+        "NODE_NOT_FOUND", "See 'rbee hives list'; a new one is added with 'rbee hives add NAME URL'"
+    },
+    Advice{"ALL_SLOTS_BUSY", all_busy},
+    Advice{"QUEUE_FULL", all_busy},
+    Advice{"NO_IDLE_WORKERS", all_busy},
+    Advice{
+        "LOADING_TIMEOUT",
+        "See the log: 'rbee workers logs ID'; --load-timeout allows longer pauses"
+    },
+    Advice{"WORKER_FAILED", "See 'rbee workers list' and the log: 'rbee workers logs ID'"},
+    Advice{"STALLED", "See 'rbee workers list'; --stall-timeout allows longer pauses"},
+    Advice{"VERSION_MISMATCH", "Where the older one runs: 'git pull && ./quickstart.sh'"},
+    Advice{
+        "INVALID_RESPONSE",
+        "Check the address; if it is right, restart the program that serves there"
+    },
+    Advice{"BACKEND_UNAVAILABLE", "See 'rbee hives list' for the backends of each hive"},
+    Advice{"REQUEST_TIMEOUT", "Allow more time with --timeout SECONDS"},
+    Advice{"QUEEN_NOT_STARTED", mend_cause},
+    Advice{"HIVE_NOT_AVAILABLE", mend_cause},
+    Advice{"ALREADY_STARTING", "Wait for it, then see 'rbee status'"},
+    Advice{"NOT_STOPPED", "See 'rbee status', and try again with a longer --timeout"},
+};
+
 std::string advice_for_code(std::string_view code) {
-    if (code == "MODEL_NOT_FOUND" || code == "MODEL_REQUIRED" || code == "INVALID_MODEL_REF") {
-        return "See 'rbee models list' and choose one with --model NAME";
-    }
-    if (code == "WORKER_NOT_FOUND") {
-        return "See 'rbee workers list' for the ids";
-    }
-    if (code == "NODE_NOT_FOUND") {
-        return "See 'rbee hives list'; a new one is added with 'rbee hives add NAME URL'";
-    }
-    if (code == "ALL_SLOTS_BUSY" || code == "QUEUE_FULL" || code == "NO_IDLE_WORKERS") {
-        return "Try again later, stop other requests, or start another worker with "
-               "'rbee workers spawn MODEL'; 'rbee workers list' shows who is busy";
-    }
-    if (code == "LOADING_TIMEOUT") {
-        return "See the log: 'rbee workers logs ID'; --load-timeout allows longer pauses";
-    }
-    if (code == "WORKER_FAILED") {
-        return "See 'rbee workers list' and the log: 'rbee workers logs ID'";
-    }
-    if (code == "STALLED") {
-        return "See 'rbee workers list'; --stall-timeout allows longer pauses";
-    }
-    if (code == "VERSION_MISMATCH") {
-        return "Where the older one runs: 'git pull && ./quickstart.sh'";
-    }
-    if (code == "INVALID_RESPONSE") {
-        return "Check the address; if it is right, restart the program that serves there";
-    }
-    if (code == "BACKEND_UNAVAILABLE") {
-        return "See 'rbee hives list' for the backends of each hive";
-    }
-    if (code == "REQUEST_TIMEOUT") {
-        return "Allow more time with --timeout SECONDS";
-    }
-    if (code == "QUEEN_NOT_STARTED" || code == "HIVE_NOT_AVAILABLE") {
-        return "Mend the cause, then try 'rbee up' again";
-    }
-    if (code == "ALREADY_STARTING") {
-        return "Wait for it, then see 'rbee status'";
-    }
-    if (code == "NOT_STOPPED") {
-        return "See 'rbee status', and try again with a longer --timeout";
-    }
     if (code.starts_with("INSUFFICIENT_")) {
-        return "Free some by 'rbee workers stop ID', or use a smaller model or a "
-               "smaller quantisation of it";
+        return std::string(too_little);
     }
-    return {};
+    const auto found = std::ranges::find(advices, code, &Advice::code);
+    return std::string(found == advices.end() ? std::string_view() : found->text);
 }
 
 } // namespace
@@ -90,7 +94,7 @@ std::string advice_for(const Error& error, const Settings* settings) {
         }
         return "Try again in a moment; 'rbee status' shows what is missing";
     case Errc::busy:
-        return advice_for_code("ALL_SLOTS_BUSY");
+        return std::string(all_busy);
     case Errc::timeout:
         return "Try again; 'rbee status' shows whether the service is well";
     case Errc::io:

@@ -8,7 +8,7 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
+#include <system_error>
 
 namespace rbee::cli {
 
@@ -47,14 +47,20 @@ Result<std::string> save_partial(const std::string& folder, std::string_view tex
     const UniqueFd fd(::mkstemps(path.data(), static_cast<int>(suffix.size())));
     if (!fd.valid()) {
         return fail(
-            Errc::io, fmt::format("cannot create a file in {}: {}", folder, std::strerror(errno))
+            Errc::io,
+            fmt::format(
+                "cannot create a file in {}: {}", folder, std::generic_category().message(errno)
+            )
         );
     }
     std::string_view rest = text;
     while (!rest.empty()) {
         const ssize_t size = ::write(fd.get(), rest.data(), rest.size());
         if (size < 0 && errno != EINTR) {
-            return fail(Errc::io, fmt::format("cannot write {}: {}", path, std::strerror(errno)));
+            return fail(
+                Errc::io,
+                fmt::format("cannot write {}: {}", path, std::generic_category().message(errno))
+            );
         }
         rest.remove_prefix(size > 0 ? static_cast<std::size_t>(size) : 0);
     }

@@ -13,7 +13,6 @@
 namespace rbee::cli {
 
 namespace asio = boost::asio;
-namespace json = boost::json;
 
 namespace {
 

@@ -14,7 +14,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -118,11 +117,11 @@ Result<void> Up::prepare_token() {
 
 Result<void> Up::lock() {
     const fs::path path = context_.settings().home / "run" / "up.lock";
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open has no other form
     lock_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!lock_.valid()) {
         return fail(
-            Errc::io, fmt::format("cannot open {}: {}", path.string(), std::strerror(errno))
+            Errc::io,
+            fmt::format("cannot open {}: {}", path.string(), std::generic_category().message(errno))
         );
     }
     if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {

@@ -235,7 +235,7 @@ std::unique_ptr<Command> make_workers_spawn(Context& context, WorkersSpawnOption
     return std::make_unique<WorkersSpawn>(context, std::move(options));
 }
 
-std::unique_ptr<Command> make_workers_stop(Context& context, WorkersStopOptions options) {
+std::unique_ptr<Command> make_workers_stop(Context& context, const WorkersStopOptions& options) {
     return std::make_unique<Remove>(
         context, worker_path(options.id), "worker " + options.id + " stopped"
     );
@@ -249,7 +249,7 @@ std::unique_ptr<Command> make_hives_add(Context& context, HivesAddOptions option
     return std::make_unique<HivesAdd>(context, std::move(options));
 }
 
-std::unique_ptr<Command> make_hives_remove(Context& context, HivesRemoveOptions options) {
+std::unique_ptr<Command> make_hives_remove(Context& context, const HivesRemoveOptions& options) {
     return std::make_unique<Remove>(
         context, "/v1/hives/" + percent_encode(options.name), "hive " + options.name + " removed"
     );

@@ -21,13 +21,13 @@ make_workers_list(Context& context, WorkersListOptions options);
 [[nodiscard]] std::unique_ptr<Command>
 make_workers_spawn(Context& context, WorkersSpawnOptions options);
 [[nodiscard]] std::unique_ptr<Command>
-make_workers_stop(Context& context, WorkersStopOptions options);
+make_workers_stop(Context& context, const WorkersStopOptions& options);
 [[nodiscard]] std::unique_ptr<Command>
 make_workers_logs(Context& context, WorkersLogsOptions options);
 [[nodiscard]] std::unique_ptr<Command> make_hives_list(Context& context);
 [[nodiscard]] std::unique_ptr<Command> make_hives_add(Context& context, HivesAddOptions options);
 [[nodiscard]] std::unique_ptr<Command>
-make_hives_remove(Context& context, HivesRemoveOptions options);
+make_hives_remove(Context& context, const HivesRemoveOptions& options);
 [[nodiscard]] std::unique_ptr<Command> make_version(Context& context);
 
 } // namespace rbee::cli

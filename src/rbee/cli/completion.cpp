@@ -84,8 +84,9 @@ std::string bash(const CommandTree& root) {
                 continue;
             }
             for (const std::string& name : option.names) {
-                const std::string pattern =
-                    &command == &root ? "*\" " + name + "\"" : quoted(path + " " + name);
+                const std::string pattern = &command == &root
+                                                ? fmt::format("*\" {}\"", name)
+                                                : quoted(fmt::format("{} {}", path, name));
                 values += fmt::format(
                     "        {}) words='{}' options='' {} ;;\n",
                     pattern,

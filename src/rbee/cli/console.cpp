@@ -24,7 +24,6 @@ void write_all(int fd, std::string_view text) {
 
 std::size_t terminal_columns(int fd) {
     winsize size{};
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): ioctl has no other form
     return ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 

@@ -1,19 +1,16 @@
 #include "rbee/cli/daemon.hpp"
 
 #include "rbee/base/text.hpp"
+#include "rbee/process/spawn.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <csignal>
-#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <system_error>
@@ -22,61 +19,6 @@
 namespace rbee::cli {
 
 namespace fs = std::filesystem;
-
-namespace {
-
-/// posix_spawn's two attribute objects, destroyed on every way out.
-class SpawnSetup {
-public:
-    SpawnSetup() {
-        posix_spawn_file_actions_init(&actions_);
-        posix_spawnattr_init(&attributes_);
-    }
-    SpawnSetup(const SpawnSetup&) = delete;
-    SpawnSetup& operator=(const SpawnSetup&) = delete;
-    ~SpawnSetup() {
-        posix_spawn_file_actions_destroy(&actions_);
-        posix_spawnattr_destroy(&attributes_);
-    }
-
-    void prepare(int log) {
-        posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-        posix_spawn_file_actions_adddup2(&actions_, log, STDOUT_FILENO);
-        posix_spawn_file_actions_adddup2(&actions_, log, STDERR_FILENO);
-        posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1);
-        sigset_t none;
-        sigset_t all;
-        sigemptyset(&none);
-        sigfillset(&all);
-        posix_spawnattr_setsigmask(&attributes_, &none);
-        posix_spawnattr_setsigdefault(&attributes_, &all);
-        posix_spawnattr_setflags(
-            &attributes_,
-            static_cast<short>( // NOLINT(google-runtime-int): the type of POSIX
-                POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
-            )
-        );
-    }
-
-    [[nodiscard]] const posix_spawn_file_actions_t* actions() const { return &actions_; }
-    [[nodiscard]] const posix_spawnattr_t* attributes() const { return &attributes_; }
-
-private:
-    posix_spawn_file_actions_t actions_{};
-    posix_spawnattr_t attributes_{};
-};
-
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-    std::vector<char*> out;
-    out.reserve(texts.size() + 1);
-    for (std::string& text : texts) {
-        out.push_back(text.data());
-    }
-    out.push_back(nullptr);
-    return out;
-}
-
-} // namespace
 
 std::optional<std::uint64_t> start_time_of(pid_t pid) {
     std::ifstream file(fmt::format("/proc/{}/stat", pid));
@@ -126,14 +68,13 @@ std::optional<ProcessMark> read_pid_file(const fs::path& path) {
 }
 
 UniqueFd open_process(const ProcessMark& mark) {
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): glibc 2.35 has no wrapper
+    // By number, as in send_signal(): glibc 2.35 has no wrapper.
     UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, mark.pid, 0)));
     // Looked at after the descriptor was taken: from then on the number cannot change its owner.
     return is_running(mark) ? std::move(fd) : UniqueFd();
 }
 
 void send_signal(const UniqueFd& process, int signal) {
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
     ::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0);
 }
 
@@ -142,30 +83,19 @@ Result<pid_t> start_daemon(const DaemonCommand& command) {
     );
     if (!log.valid()) {
         return fail(
-            Errc::io, fmt::format("cannot open {}: {}", command.log.string(), std::strerror(errno))
+            Errc::io,
+            fmt::format(
+                "cannot open {}: {}", command.log.string(), std::generic_category().message(errno)
+            )
         );
     }
-    std::vector<std::string> arguments = {command.program};
-    arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
-    std::vector<std::string> environment = command.environment;
-    SpawnSetup setup;
-    setup.prepare(log.get());
-    pid_t pid = 0;
-    const int error = ::posix_spawn(
-        &pid,
-        command.program.c_str(),
-        setup.actions(),
-        setup.attributes(),
-        pointers(arguments).data(),
-        pointers(environment).data()
-    );
-    if (error != 0) {
-        return fail(
-            error == ENOENT ? Errc::not_found : Errc::io,
-            fmt::format("cannot start {}: {}", command.program, std::strerror(error))
-        );
-    }
-    return pid;
+    return process::spawn_process({
+        .program = command.program,
+        .args = command.arguments,
+        .env = command.environment,
+        .log_fd = log.get(),
+        .own_session = true,
+    });
 }
 
 Result<void> make_private_folder(const fs::path& path) {
@@ -180,14 +110,17 @@ Result<void> make_private_folder(const fs::path& path) {
     }
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
         return fail(
-            Errc::io, fmt::format("cannot create {}: {}", path.string(), std::strerror(errno))
+            Errc::io,
+            fmt::format(
+                "cannot create {}: {}", path.string(), std::generic_category().message(errno)
+            )
         );
     }
     return {};
 }
 
 std::string last_line(const fs::path& path, std::uint64_t offset) {
-    constexpr std::uint64_t bytes_max = 64 * 1024;
+    constexpr std::uint64_t bytes_max = std::uint64_t{64} * 1024;
     std::ifstream file(path, std::ios::binary | std::ios::ate);
     const auto end = static_cast<std::uint64_t>(std::max<std::streamoff>(file.tellg(), 0));
     const std::uint64_t begin = std::max(offset, end > bytes_max ? end - bytes_max : 0);

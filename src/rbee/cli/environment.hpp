@@ -1,8 +1,10 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,10 +15,11 @@ namespace rbee::cli {
 class Environment {
 public:
     Environment() = default;
-    explicit Environment(std::map<std::string, std::string> values) : values_(std::move(values)) {}
+    using Values = std::map<std::string, std::string, std::less<>>;
+    explicit Environment(Values values) : values_(std::move(values)) {}
 
     /// A variable that is set but empty counts as not set.
-    [[nodiscard]] std::optional<std::string> operator()(const std::string& name) const {
+    [[nodiscard]] std::optional<std::string> operator()(std::string_view name) const {
         const auto found = values_.find(name);
         return found == values_.end() || found->second.empty() ? std::nullopt
                                                                : std::optional(found->second);
@@ -38,13 +41,14 @@ public:
         std::vector<std::string> out;
         out.reserve(values_.size());
         for (const auto& [name, value] : values_) {
-            out.push_back(name + "=" + value);
+            out.push_back(name);
+            out.back().append("=").append(value);
         }
         return out;
     }
 
 private:
-    std::map<std::string, std::string> values_;
+    Values values_;
 };
 
 } // namespace rbee::cli

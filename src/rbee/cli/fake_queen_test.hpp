@@ -23,6 +23,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <csignal>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -75,7 +76,11 @@ public:
     FakeQueen(const FakeQueen&) = delete;
     FakeQueen& operator=(const FakeQueen&) = delete;
     ~FakeQueen() {
-        boost::asio::co_spawn(loop_, close(), boost::asio::detached);
+        try {
+            boost::asio::co_spawn(loop_, close(), boost::asio::detached);
+        } catch (const std::exception&) {
+            loop_.stop(); // or else the thread would never end
+        }
         thread_.join();
     }
 

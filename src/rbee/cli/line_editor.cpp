@@ -61,7 +61,8 @@ public:
         el_set(editor_, EL_HIST, history, history_);
         // Ctrl+C is a key here, not a signal: it drops the line and stays.
         el_set(editor_, EL_SETTY, "-d", "-isig", nullptr);
-        el_set(editor_, EL_ADDFN, "rbee-interrupt", "Drop the line", &TerminalEditor::drop_line);
+        // The wide form keeps these two literals; the narrow one makes copies that el_end() leaks.
+        el_wset(editor_, EL_ADDFN, L"rbee-interrupt", L"Drop the line", &TerminalEditor::drop_line);
         el_set(editor_, EL_BIND, "^C", "rbee-interrupt", nullptr);
         el_set(editor_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
         el_set(editor_, EL_SIGNAL, 0);
@@ -109,7 +110,7 @@ private:
 
     static char* show_prompt(EditLine* editor) { return self(editor).prompt_.data(); }
 
-    static unsigned char drop_line(EditLine* editor, int /*key*/) {
+    static unsigned char drop_line(EditLine* editor, wint_t /*key*/) {
         self(editor).dropped_ = true;
         std::fputs("^C\n", stderr);
         return CC_EOF;

@@ -85,7 +85,7 @@ public:
 
 private:
     template <typename Options>
-    std::shared_ptr<Options> on(CLI::App* command, std::string footer) {
+    std::shared_ptr<Options> on(CLI::App* command, const std::string& footer) {
         const auto options = std::make_shared<Options>();
         command->callback([this, options] { invocation_.command = *options; });
         if (!footer.empty()) {

@@ -26,8 +26,8 @@ void show_error(Console& console, Error error, bool json, const Settings* settin
         return;
     }
     boost::json::object details;
-    if (std::string advice = advice_for(error, settings); !advice.empty()) {
-        details["advice"] = std::move(advice);
+    if (const std::string advice = advice_for(error, settings); !advice.empty()) {
+        details["advice"] = advice;
     }
     if (error.code == Errc::unavailable && error.wire_code.empty()) {
         error.wire_code = "CONNECTION_TIMEOUT"; // nobody was reached, for whatever reason
@@ -54,8 +54,8 @@ public:
     Made operator()(WorkersSpawnOptions& options) const {
         return make_workers_spawn(context_, std::move(options));
     }
-    Made operator()(WorkersStopOptions& options) const {
-        return make_workers_stop(context_, std::move(options));
+    Made operator()(const WorkersStopOptions& options) const {
+        return make_workers_stop(context_, options);
     }
     Made operator()(WorkersLogsOptions& options) const {
         return make_workers_logs(context_, std::move(options));
@@ -64,8 +64,8 @@ public:
     Made operator()(HivesAddOptions& options) const {
         return make_hives_add(context_, std::move(options));
     }
-    Made operator()(HivesRemoveOptions& options) const {
-        return make_hives_remove(context_, std::move(options));
+    Made operator()(const HivesRemoveOptions& options) const {
+        return make_hives_remove(context_, options);
     }
     Made operator()(VersionOptions&) const { return make_version(context_); }
     /// These two do not run on the loop as a whole.

@@ -1,6 +1,7 @@
 #include "rbee/cli/settings.hpp"
 
 #include "rbee/auth/bearer.hpp"
+#include "rbee/auth/token_source.hpp"
 #include "rbee/cli/daemon.hpp"
 
 #include <toml++/toml.h>
@@ -32,11 +33,11 @@ text_at(const toml::table& table, const char* section, const char* key) {
     if (!node) {
         return std::optional<std::string>();
     }
-    const auto text = node.value_exact<std::string>();
+    auto text = node.value_exact<std::string>();
     if (!text) {
         return fail(Errc::invalid_argument, std::string(section) + "." + key + " must be a string");
     }
-    return std::optional(*text);
+    return text;
 }
 
 Result<FileValues> read_config(fs::path path) {
@@ -87,34 +88,27 @@ Result<void> load_token(
     const Environment& environment,
     const std::optional<std::string>& configured
 ) {
-    const auto from_file =
-        [&settings](const std::string& path, std::string source) -> Result<void> {
-        auto token = auth::load_token_file(path);
-        if (!token) {
-            return error_of(token);
-        }
-        settings.token = std::move(*token);
-        settings.token_source = std::move(source);
-        settings.token_path = path;
-        return {};
-    };
-    if (!options.token_file.empty()) {
-        return from_file(options.token_file, "--token-file");
+    auto found = auth::find_token(options.token_file, environment);
+    if (!found) {
+        return error_of(found);
     }
-    if (const auto path = environment("LLORCH_API_TOKEN_FILE")) {
-        return from_file(*path, "LLORCH_API_TOKEN_FILE");
-    }
-    if (auto token = environment("LLORCH_API_TOKEN")) {
-        settings.token = Secret(std::move(*token));
-        settings.token_source = "LLORCH_API_TOKEN";
+    settings.token = std::move(found->token);
+    settings.token_source = std::move(found->source);
+    settings.token_path = std::move(found->path);
+    if (!settings.token_source.empty()) {
         return {};
     }
-    if (configured) {
-        return from_file(*configured, settings.config_file.string());
+    if (!configured && !is_there(settings.token_file())) {
+        return {};
     }
-    if (is_there(settings.token_file())) {
-        return from_file(settings.token_file().string(), settings.token_file().string());
+    const std::string path = configured.value_or(settings.token_file().string());
+    auto token = auth::load_token_file(path);
+    if (!token) {
+        return error_of(token);
     }
+    settings.token = std::move(*token);
+    settings.token_source = configured ? settings.config_file.string() : path;
+    settings.token_path = path;
     return {};
 }
 

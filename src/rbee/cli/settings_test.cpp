@@ -30,7 +30,7 @@ protected:
     }
 
     testing::TemporaryFolder folder_;
-    std::map<std::string, std::string> values_;
+    Environment::Values values_;
     GlobalOptions flags_;
 };
 

@@ -88,17 +88,20 @@ std::string human_age(std::chrono::seconds age) {
 }
 
 std::string human_duration(std::chrono::seconds length) {
-    const auto seconds = length.count();
-    if (seconds < 120) {
+    constexpr std::int64_t minute = 60;
+    constexpr std::int64_t hour = 60 * minute;
+    constexpr std::int64_t day = 24 * hour;
+    const std::int64_t seconds = length.count();
+    if (seconds < 2 * minute) {
         return fmt::format("{} s", seconds);
     }
-    if (seconds < 120 * 60) {
-        return fmt::format("{} min", seconds / 60);
+    if (seconds < 2 * hour) {
+        return fmt::format("{} min", seconds / minute);
     }
-    if (seconds < 48 * 3600) {
-        return fmt::format("{} h", seconds / 3600);
+    if (seconds < 2 * day) {
+        return fmt::format("{} h", seconds / hour);
     }
-    return fmt::format("{} d", seconds / 86400);
+    return fmt::format("{} d", seconds / day);
 }
 
 std::string age_of(std::string_view rfc3339, std::chrono::system_clock::time_point now) {

@@ -18,7 +18,7 @@ std::string bytes_of(const json::object& object, std::string_view field) {
     return bytes && *bytes > 0 ? human_bytes(*bytes) : "-";
 }
 
-std::string or_dash(std::string text) {
+std::string or_dash(const std::string& text) {
     return text.empty() ? "-" : text;
 }
 

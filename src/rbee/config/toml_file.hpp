@@ -24,7 +24,7 @@ namespace rbee::config {
 class TomlFile {
 public:
     /// Larger files are refused.
-    static constexpr std::size_t bytes_max = 1024 * 1024;
+    static constexpr std::size_t bytes_max = 1024UL * 1024;
 
     /// Errc::not_found, Errc::io or Errc::too_large for the file, Errc::invalid_argument for what
     /// is in it.
@@ -103,10 +103,11 @@ Result<std::optional<T>> TomlFile::get(std::string_view field) {
         if (!value) {
             return error_of(value);
         }
-        if (!*value) {
+        const std::optional<std::int64_t> number = *value;
+        if (!number) {
             return std::optional<T>();
         }
-        if (!std::in_range<T>(**value)) {
+        if (!std::in_range<T>(*number)) {
             return wrong(
                 *find(field),
                 field,
@@ -114,7 +115,7 @@ Result<std::optional<T>> TomlFile::get(std::string_view field) {
                     std::to_string(std::numeric_limits<T>::max())
             );
         }
-        return std::optional<T>(static_cast<T>(**value));
+        return std::optional<T>(static_cast<T>(*number));
     }
 }
 

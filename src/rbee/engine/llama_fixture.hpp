@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -209,17 +210,12 @@ protected:
     }
 
     Reply call(Route route, const std::string& body = {}, const std::string& query = {}) {
-        std::mutex mutex;
-        std::condition_variable cv;
-        std::optional<Reply> reply;
-        engine_->call({.route = route, .body = body, .query = query}, [&](Reply answer) {
-            const std::lock_guard lock(mutex);
-            reply = std::move(answer);
-            cv.notify_all();
+        const auto answer = std::make_shared<std::promise<Reply>>();
+        auto reply = answer->get_future();
+        engine_->call({.route = route, .body = body, .query = query}, [answer](Reply given) {
+            answer->set_value(std::move(given));
         });
-        std::unique_lock lock(mutex);
-        cv.wait(lock, [&] { return reply.has_value(); });
-        return *reply;
+        return reply.get();
     }
 
     /// Waits until the engine's counters satisfy `done`.

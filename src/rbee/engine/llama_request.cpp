@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <exception>
 #include <new>
-#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -147,7 +146,7 @@ public:
         if (prepared.tasks.empty()) {
             throw std::invalid_argument("\"prompt\" must not be empty");
         }
-        prepared.seed = *seed_;
+        prepared.seed = seed_;
         return prepared;
     }
 
@@ -187,10 +186,10 @@ private:
 
     /// Chooses the seed when the client did not, so that the generation can be repeated.
     void set_seed(common_params_sampling& sampling) {
-        if (!seed_) {
+        if (seed_ == LLAMA_DEFAULT_SEED) {
             seed_ = sampling.seed == LLAMA_DEFAULT_SEED ? random_seed() : sampling.seed;
         }
-        sampling.seed = *seed_;
+        sampling.seed = seed_;
     }
 
     const GenerationRequest& request_;
@@ -199,7 +198,7 @@ private:
     Body body_;
     common_chat_msg_delimiters delimiters_;
     const std::string completion_id_;
-    std::optional<std::uint32_t> seed_;
+    std::uint32_t seed_ = LLAMA_DEFAULT_SEED; ///< That means: not chosen yet.
 };
 
 } // namespace

@@ -1,6 +1,7 @@
 #include "rbee/hive/app.hpp"
 
 #include "rbee/runtime/signals.hpp"
+#include "rbee/telemetry/task_failure.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <fmt/format.h>
@@ -17,23 +18,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-Result<process::Listener> bind(const http::Endpoint& where) {
-    auto listener = process::listen_tcp(where.host, where.port);
-    if (!listener) {
-        const bool taken = listener.error().code == Errc::conflict;
-        return std::unexpected(Error{
-            listener.error().code,
-            fmt::format(
-                "cannot listen on {}: {}",
-                where.authority(),
-                taken ? "address in use" : listener.error().what
-            ),
-            {}
-        });
-    }
-    return listener;
-}
-
 /// The directory whose disk is measured: the first that holds models.
 std::string disk_of(const Settings& settings) {
     return settings.model_dirs.empty() ? "/" : settings.model_dirs.front();
@@ -44,13 +28,13 @@ std::string disk_of(const Settings& settings) {
 Result<std::unique_ptr<HiveApp>> HiveApp::create(Settings settings) {
     telemetry::Logger::Options options;
     options.component = "rbee-hive";
-    options.format = settings.log_format;
-    options.level = settings.log_level;
+    options.format = settings.log.format;
+    options.level = settings.log.level;
     auto log = telemetry::Logger::open(std::move(options));
     if (!log) {
         return error_of(log);
     }
-    auto listener = bind(settings.listen);
+    auto listener = process::listen_tcp(settings.listen.host, settings.listen.port);
     if (!listener) {
         return error_of(listener);
     }
@@ -84,18 +68,7 @@ HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener lis
            [this](std::string reason) { begin_stop(std::move(reason)); }}
       ),
       monitor_({timers_, log_, hive_metrics_, registry_, supervisor_, machine_, pool_, settings_}),
-      tasks_(
-          loop_.get_executor(),
-          [this](std::string_view name, const std::exception_ptr& failure) {
-              try {
-                  std::rethrow_exception(failure);
-              } catch (const std::exception& error) {
-                  log_.error(
-                      "task_failed", "a task failed", {{"task", name}, {"cause", error.what()}}
-                  );
-              }
-          }
-      ) {
+      tasks_(loop_.get_executor(), telemetry::log_task_failures(log_)) {
     if (settings_.token.empty()) {
         log_.warn("auth_disabled", "dev mode without a token, every local client is allowed");
     } else {

@@ -4,8 +4,8 @@
 #include "rbee/hive/log_tail.hpp"
 #include "rbee/process/log_file.hpp"
 #include "rbee/process/resources.hpp"
+#include "rbee/telemetry/task_failure.hpp"
 
-#include <exception>
 #include <utility>
 
 namespace rbee::hive {
@@ -14,18 +14,7 @@ namespace asio = boost::asio;
 
 HealthMonitor::HealthMonitor(Dependencies dependencies)
     : with_(dependencies),
-      tasks_(
-          dependencies.timers.executor(),
-          [this](std::string_view name, const std::exception_ptr& failure) {
-              try {
-                  std::rethrow_exception(failure);
-              } catch (const std::exception& error) {
-                  with_.log.error(
-                      "task_failed", "a task failed", {{"task", name}, {"cause", error.what()}}
-                  );
-              }
-          }
-      ) {}
+      tasks_(dependencies.timers.executor(), telemetry::log_task_failures(dependencies.log)) {}
 
 void HealthMonitor::start() {
     tasks_.start(run(), "health_monitor");

@@ -46,6 +46,7 @@ double gigabytes(std::uint64_t bytes) {
 std::vector<api::ModelEntry>
 merge_models(const std::vector<Model>& models, const std::vector<api::WorkerInfo>& workers) {
     std::vector<api::ModelEntry> out;
+    out.reserve(models.size());
     for (const Model& model : models) {
         out.push_back(
             {model.name,

@@ -2,8 +2,10 @@
 
 #include "rbee/api/error_body.hpp"
 #include "rbee/api/gate.hpp"
+#include "rbee/api/inference_paths.hpp"
 #include "rbee/base/text.hpp"
 #include "rbee/hive/worker_choice.hpp"
+#include "rbee/telemetry/task_failure.hpp"
 
 #include <fmt/format.h>
 
@@ -12,30 +14,12 @@
 #include <chrono>
 #include <exception>
 #include <utility>
-#include <vector>
 
 namespace rbee::hive {
 
 namespace asio = boost::asio;
 
 namespace {
-
-constexpr std::array inference_paths = {
-    "/v1/inference",
-    "/infer",
-    "/execute",
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/responses",
-    "/v1/messages",
-    "/tokenize",
-    "/v1/messages/count_tokens",
-    "/v1/embeddings",
-    "/v1/rerank",
-    "/detokenize",
-    "/apply-template",
-    "/infill",
-};
 
 /// The longest that a worker may think before its head, and between two bytes: the longest deadline
 /// that a request can have. A dead worker is noticed at once, by its connection.
@@ -78,45 +62,12 @@ std::string_view without_address(const Error& error) {
 
 } // namespace
 
-/// Makes a running request findable by its ids.
-class InferenceRelay::Known {
-public:
-    Known(InferenceRelay& relay, std::vector<std::string> ids, CancelSource& cancel)
-        : relay_(relay) {
-        for (std::string& id : ids) {
-            entries_.push_back(relay_.running_.emplace(std::move(id), &cancel));
-        }
-    }
-    Known(const Known&) = delete;
-    Known& operator=(const Known&) = delete;
-    ~Known() {
-        for (const auto& entry : entries_) {
-            relay_.running_.erase(entry);
-        }
-    }
-
-private:
-    InferenceRelay& relay_;
-    std::vector<decltype(InferenceRelay::running_)::iterator> entries_;
-};
-
 InferenceRelay::InferenceRelay(Dependencies dependencies)
     : with_(dependencies),
-      tasks_(
-          dependencies.timers.executor(),
-          [this](std::string_view, const std::exception_ptr& failure) {
-              try {
-                  std::rethrow_exception(failure);
-              } catch (const std::exception& error) {
-                  with_.log.error(
-                      "task_failed", "a cancel could not be sent", {{"cause", error.what()}}
-                  );
-              }
-          }
-      ) {}
+      tasks_(dependencies.timers.executor(), telemetry::log_task_failures(dependencies.log)) {}
 
 void InferenceRelay::add_routes(http::Router& router) {
-    for (const char* path : inference_paths) {
+    for (const char* path : api::inference_paths) {
         router.add("POST", path, [this](http::Exchange& exchange) { return handle(exchange); });
     }
     router.add("DELETE", "/v1/inference/{id}", [this](http::Exchange& exchange) {
@@ -183,11 +134,8 @@ asio::awaitable<void> InferenceRelay::serve(http::Exchange& exchange, Job& job) 
     }
     job.worker_id = entry->info.id;
     job.worker_url = entry->info.url;
-    std::vector<std::string> ids{exchange.correlation_id()};
-    if (!fields->job_id.empty()) {
-        ids.push_back(fields->job_id);
-    }
-    const Known known(*this, std::move(ids), exchange.cancel());
+    const auto listed =
+        running_.add({exchange.correlation_id(), fields->job_id}, exchange.cancel());
     co_await forward(exchange, job, std::move(*body));
 }
 
@@ -283,14 +231,7 @@ asio::awaitable<void> InferenceRelay::send_cancel(std::string worker_url, std::s
 }
 
 asio::awaitable<void> InferenceRelay::handle_cancel(http::Exchange& exchange) {
-    const auto [first, last] = running_.equal_range(exchange.path_parameters.at(0));
-    std::vector<CancelSource*> sources;
-    for (auto at = first; at != last; ++at) {
-        sources.push_back(at->second);
-    }
-    for (CancelSource* source : sources) {
-        source->cancel(CancelReason::requested);
-    }
+    running_.cancel(exchange.path_parameters.at(0), CancelReason::requested);
     const auto sent = co_await exchange.respond({.status = 204});
     (void)sent; // cancelled all the same
 }

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "rbee/api/route_fields.hpp"
-#include "rbee/base/cancel.hpp"
+#include "rbee/api/running.hpp"
 #include "rbee/hive/hive_metrics.hpp"
 #include "rbee/hive/supervisor.hpp"
 #include "rbee/hive/worker_registry.hpp"
@@ -15,7 +15,6 @@
 
 #include <boost/asio/awaitable.hpp>
 
-#include <map>
 #include <string>
 #include <string_view>
 
@@ -48,7 +47,6 @@ private:
         std::string worker_url;
         RelayEnd end = RelayEnd::refused;
     };
-    class Known;
 
     [[nodiscard]] boost::asio::awaitable<void> handle(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> handle_cancel(http::Exchange& exchange);
@@ -64,7 +62,7 @@ private:
     send_cancel(std::string worker_url, std::string request_id);
 
     Dependencies with_;
-    std::multimap<std::string, CancelSource*, std::less<>> running_; ///< By public id.
+    api::RunningRequests running_;
     runtime::TaskGroup tasks_;
 };
 

@@ -49,6 +49,11 @@ std::string read_at(const UniqueFd& file, std::uint64_t from, std::uint64_t size
     return text;
 }
 
+/// A field that is a text, or nothing.
+std::string text_of(const boost::json::object& object, std::string_view name) {
+    return api::get_string(object, name).value_or(std::nullopt).value_or("");
+}
+
 /// Our own programs log JSON objects; anything else is taken as it is.
 struct Line {
     std::string text;
@@ -58,15 +63,11 @@ struct Line {
 Line parse_line(std::string_view line) {
     if (line.starts_with('{')) {
         if (const auto object = api::parse_object(line)) {
-            const auto level = api::get_string(*object, "level");
-            const auto message = api::get_string(*object, "message");
-            const auto cause = api::get_string(*object, "cause");
-            if (message && *message) {
-                std::string text = **message;
-                if (cause && *cause) {
-                    text += ": " + **cause;
+            if (std::string text = text_of(*object, "message"); !text.empty()) {
+                if (const std::string cause = text_of(*object, "cause"); !cause.empty()) {
+                    text += ": " + cause;
                 }
-                return {std::move(text), level && *level && **level == "error"};
+                return {std::move(text), text_of(*object, "level") == "error"};
             }
         }
     }

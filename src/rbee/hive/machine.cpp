@@ -1,19 +1,17 @@
 #include "rbee/hive/machine.hpp"
 
 #include "rbee/base/unique_fd.hpp"
+#include "rbee/process/spawn.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <expected>
 #include <utility>
 
 namespace rbee::hive {
@@ -22,7 +20,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t answer_bytes_max = 64 * 1024;
+constexpr std::size_t answer_bytes_max = 64UL * 1024;
 constexpr auto answer_limit = std::chrono::seconds(5);
 
 /// Reads until the end of file or the limit; false when the limit was passed.
@@ -46,33 +44,15 @@ bool read_all(const UniqueFd& from, std::string& into) {
     return false;
 }
 
-/// Starts the query with its output at `output`; an errno when that fails.
-std::expected<pid_t, int>
+/// Starts the query with its output at `output`.
+Result<pid_t>
 start_query(const std::string& program, std::vector<std::string> environment, int output) {
-    std::vector<char*> variables;
-    for (std::string& variable : environment) {
-        variables.push_back(variable.data());
-    }
-    variables.push_back(nullptr);
-    std::string query = fmt::format("--query-gpu={}", nvidia_smi_fields);
-    std::string format = "--format=csv,noheader,nounits";
-    std::string name = program;
-    const std::array<char*, 4> arguments = {name.data(), query.data(), format.data(), nullptr};
-    posix_spawn_file_actions_t actions{};
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-    ::posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-    pid_t pid = 0;
-    const int error = ::posix_spawnp(
-        &pid, program.c_str(), &actions, nullptr, arguments.data(), variables.data()
-    );
-    ::posix_spawn_file_actions_destroy(&actions);
-    if (error != 0) {
-        return std::unexpected(error);
-    }
-    return pid;
+    return process::spawn_process({
+        .program = program,
+        .args = {fmt::format("--query-gpu={}", nvidia_smi_fields), "--format=csv,noheader,nounits"},
+        .env = std::move(environment),
+        .output_fd = output,
+    });
 }
 
 } // namespace
@@ -87,7 +67,7 @@ GpuAnswer ask_nvidia_smi(const std::string& program, std::vector<std::string> en
     const auto pid = start_query(program, std::move(environment), write.get());
     write.reset();
     if (!pid) {
-        return {{}, pid.error() == ENOENT};
+        return {{}, pid.error().code == Errc::not_found};
     }
     std::string text;
     const bool whole = read_all(read, text);

@@ -204,6 +204,7 @@ Result<Model> ModelDirectory::resolve(const domain::ModelRef& ref) const {
         return std::move(found->second);
     }
     std::vector<std::string> names;
+    names.reserve(models.size());
     for (const auto& [name, model] : models) {
         names.push_back(name);
     }

@@ -38,8 +38,8 @@ Result<std::vector<std::string>> from_file(config::TomlFile& file, const OptionR
         if (!value) {
             return error_of(value);
         }
-        if (*value) {
-            out.push_back(std::to_string(**value));
+        if (const std::optional<std::uint64_t> number = *value) {
+            out.push_back(std::to_string(*number));
         }
     } else if (row.kind == Kind::list) {
         auto value = file.get<std::vector<std::string>>(key);
@@ -94,7 +94,7 @@ const std::vector<OptionRow>& option_rows() {
          Kind::number},
         {"token-file", "LLORCH_API_TOKEN_FILE", "File with the bearer token, mode 0600"},
         {"log-format", "LLORCH_LOG_FORMAT", "json or pretty [pretty on a terminal]"},
-        {"log-level", "RBEE_LOG_LEVEL", "trace, debug, info, warn or error [info]"},
+        {"log-level", "LLORCH_LOG_LEVEL", "trace, debug, info, warn, error or off [info]"},
     };
     return rows;
 }
@@ -139,9 +139,9 @@ Result<void> OptionValues::add_file(const std::string& path) {
     return {};
 }
 
-std::string OptionValues::text(std::string_view name, std::string fallback) const {
+std::string OptionValues::text(std::string_view name, const std::string& fallback) const {
     const auto found = values_.find(name);
-    return found == values_.end() ? std::move(fallback) : found->second.front();
+    return found == values_.end() ? fallback : found->second.front();
 }
 
 std::vector<std::string> OptionValues::list(std::string_view name) const {
@@ -149,20 +149,12 @@ std::vector<std::string> OptionValues::list(std::string_view name) const {
     return found == values_.end() ? std::vector<std::string>() : found->second;
 }
 
-Result<std::uint64_t>
-OptionValues::number(std::string_view name, std::uint64_t fallback, Range range) const {
+Result<std::uint64_t> OptionValues::number(
+    std::string_view name, std::uint64_t fallback, config::NumberRange range
+) const {
     const auto found = values_.find(name);
-    if (found == values_.end()) {
-        return fallback;
-    }
-    const auto value = parse_u64(found->second.front());
-    if (!value || *value < range.min || *value > range.max) {
-        return fail(
-            Errc::invalid_argument,
-            fmt::format("{} must be a number from {} to {}", name, range.min, range.max)
-        );
-    }
-    return *value;
+    return found == values_.end() ? fallback
+                                  : config::parse_number(name, found->second.front(), range);
 }
 
 } // namespace rbee::hive

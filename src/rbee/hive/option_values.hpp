@@ -1,10 +1,10 @@
 #pragma once
 
 #include "rbee/base/result.hpp"
+#include "rbee/config/option_value.hpp"
 #include "rbee/config/paths.hpp"
 
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -33,15 +33,11 @@ public:
     void add_environment(const config::Environment& environment);
     [[nodiscard]] Result<void> add_file(const std::string& path);
 
-    [[nodiscard]] std::string text(std::string_view name, std::string fallback = {}) const;
+    [[nodiscard]] std::string text(std::string_view name, const std::string& fallback = {}) const;
     [[nodiscard]] std::vector<std::string> list(std::string_view name) const;
-    /// A number from `min` to `max`. Fails with Errc::invalid_argument, naming the setting.
-    struct Range {
-        std::uint64_t min = 0;
-        std::uint64_t max = std::numeric_limits<std::uint64_t>::max();
-    };
+    /// A number in `range`. Fails with Errc::invalid_argument, naming the setting.
     [[nodiscard]] Result<std::uint64_t>
-    number(std::string_view name, std::uint64_t fallback, Range range) const;
+    number(std::string_view name, std::uint64_t fallback, config::NumberRange range) const;
 
 private:
     std::map<std::string, std::vector<std::string>, std::less<>> values_;

@@ -1,6 +1,6 @@
 #include "rbee/hive/options.hpp"
 
-#include "rbee/auth/bearer.hpp"
+#include "rbee/auth/token_source.hpp"
 #include "rbee/domain/validate.hpp"
 #include "rbee/hive/option_values.hpp"
 
@@ -21,8 +21,6 @@ namespace {
 
 constexpr std::uint64_t mb = 1'000'000;
 constexpr std::uint64_t reserve_mb_max = 1ULL << 40U;
-constexpr std::size_t network_token_bytes_min = 16;
-constexpr std::string_view token_variable = "LLORCH_API_TOKEN";
 
 /// The arguments as CLI11 fills them.
 struct Raw {
@@ -58,7 +56,7 @@ void declare(CLI::App& app, Raw& raw) {
 /// Takes one checked number into a setting.
 template <typename Number>
 Result<void>
-take(const OptionValues& values, std::string_view name, Number& into, OptionValues::Range range) {
+take(const OptionValues& values, std::string_view name, Number& into, config::NumberRange range) {
     const auto value = values.number(name, into, range);
     if (!value) {
         return error_of(value);
@@ -167,45 +165,22 @@ fill_directories(const OptionValues& values, const Surroundings& around, Setting
 
 Result<void>
 fill_token(const OptionValues& values, const Surroundings& around, Settings& settings) {
-    if (const std::string path = values.text("token-file"); !path.empty()) {
-        auto token = auth::load_token_file(path);
-        if (!token) {
-            return error_of(token);
-        }
-        settings.token = std::move(*token);
-    } else {
-        settings.token = Secret(around.environment(token_variable).value_or(""));
+    auto found = auth::find_token(values.text("token-file"), around.environment);
+    if (!found) {
+        return error_of(found);
     }
-    if (http::is_loopback(settings.listen)) {
-        return {};
-    }
-    if (settings.token.empty()) {
-        return fail(Errc::invalid_argument, "API token required for non-loopback bind");
-    }
-    if (settings.token.expose().size() < network_token_bytes_min) {
-        return fail(
-            Errc::invalid_argument,
-            fmt::format(
-                "API token too short for non-loopback bind: {} characters at least",
-                network_token_bytes_min
-            )
-        );
-    }
-    return {};
+    settings.token = std::move(found->token);
+    return auth::check_bind(settings.listen, settings.token);
 }
 
 Result<void> fill_log(const OptionValues& values, const Surroundings& around, Settings& settings) {
-    const std::string format =
-        values.text("log-format", around.stderr_is_terminal ? "pretty" : "json");
-    if (format != "json" && format != "pretty") {
-        return fail(Errc::invalid_argument, "log-format must be json or pretty");
+    const auto style = telemetry::parse_log_style(
+        values.text("log-format"), values.text("log-level"), around.stderr_is_terminal
+    );
+    if (!style) {
+        return error_of(style);
     }
-    settings.log_format = format == "pretty" ? telemetry::Format::pretty : telemetry::Format::json;
-    const auto level = telemetry::parse_level(values.text("log-level", "info"));
-    if (!level) {
-        return fail(Errc::invalid_argument, "log-level must be trace, debug, info, warn or error");
-    }
-    settings.log_level = *level;
+    settings.log = *style;
     return {};
 }
 

@@ -61,8 +61,7 @@ struct Settings {
     std::uint64_t vram_reserve_bytes = 1024ULL * 1024 * 1024;
     Secret token;      ///< Empty: open, which only loopback may be.
     UniqueFd lifeline; ///< Its end of file means that who started this hive has died.
-    telemetry::Format log_format = telemetry::Format::json;
-    telemetry::Level log_level = telemetry::Level::info;
+    telemetry::LogStyle log;
 };
 
 } // namespace rbee::hive

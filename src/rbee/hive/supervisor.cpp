@@ -7,13 +7,13 @@
 #include "rbee/hive/worker_command.hpp"
 #include "rbee/process/log_file.hpp"
 #include "rbee/process/resources.hpp"
+#include "rbee/telemetry/task_failure.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <exception>
 #include <vector>
 
 namespace rbee::hive {
@@ -43,18 +43,7 @@ std::vector<std::string> environment_of(const Settings& settings) {
 
 Supervisor::Supervisor(Dependencies dependencies)
     : with_(dependencies), progress_(dependencies.timers),
-      tasks_(
-          dependencies.timers.executor(),
-          [this](std::string_view name, const std::exception_ptr& failure) {
-              try {
-                  std::rethrow_exception(failure);
-              } catch (const std::exception& error) {
-                  with_.log.error(
-                      "task_failed", "a task failed", {{"task", name}, {"cause", error.what()}}
-                  );
-              }
-          }
-      ) {}
+      tasks_(dependencies.timers.executor(), telemetry::log_task_failures(dependencies.log)) {}
 
 api::ApiClient Supervisor::client_for(const std::string& url) {
     // The hive made the URL itself.
@@ -126,7 +115,7 @@ Result<Supervisor::RunningPtr> Supervisor::launch(const Order& order) {
     return worker;
 }
 
-Result<api::WorkerInfo> Supervisor::spawn(Order order) {
+Result<api::WorkerInfo> Supervisor::spawn(const Order& order) {
     if (stopping_) {
         return fail(Errc::unavailable, "the hive is shutting down");
     }

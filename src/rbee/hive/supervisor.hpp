@@ -69,7 +69,7 @@ public:
     }
 
     /// Starts a worker and registers it as loading. Fails with NO_FREE_PORT or WORKER_FAILED.
-    [[nodiscard]] Result<api::WorkerInfo> spawn(Order order);
+    [[nodiscard]] Result<api::WorkerInfo> spawn(const Order& order);
     /// Returns as soon as the worker has reported or ended, at `limit` at the latest. An end is
     /// Errc::internal with WORKER_FAILED and the reason.
     [[nodiscard]] boost::asio::awaitable<Result<void>> settled(std::string id, Duration limit);

@@ -8,19 +8,25 @@
 
 #include <chrono>
 #include <csignal>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace rbee::hive {
 
 namespace asio = boost::asio;
-using domain::WorkerState;
 
 namespace {
 
 /// After SIGKILL a process goes at once, unless the kernel holds it.
 constexpr Duration kill_limit = std::chrono::seconds(5);
+
+/// A field that is a number, or nothing.
+std::optional<double> number_of(const boost::json::object& object, std::string_view name) {
+    return api::get_number(object, name).value_or(std::nullopt);
+}
 
 /// The fraction that an event of /v1/loading/progress tells, or less than 0.
 double fraction_of(std::string_view data) {
@@ -29,14 +35,13 @@ double fraction_of(std::string_view data) {
         return -1;
     }
     for (const std::string_view name : {"fraction", "progress", "load_fraction"}) {
-        if (const auto value = api::get_number(*object, name); value && *value) {
-            return **value;
+        if (const auto value = number_of(*object, name)) {
+            return *value;
         }
     }
-    const auto loaded = api::get_number(*object, "layers_loaded");
-    const auto total = api::get_number(*object, "layers_total");
-    const bool both = loaded && total && *loaded && *total && **total > 0;
-    return both ? **loaded / **total : -1;
+    const auto loaded = number_of(*object, "layers_loaded");
+    const auto total = number_of(*object, "layers_total");
+    return loaded && total && *total > 0 ? *loaded / *total : -1;
 }
 
 } // namespace

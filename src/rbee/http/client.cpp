@@ -1,6 +1,7 @@
 #include "rbee/http/client.hpp"
 
 #include "rbee/base/assert.hpp"
+#include "rbee/runtime/quiet.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -9,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <optional>
 #include <utility>
 
 namespace rbee::http {
@@ -29,8 +31,10 @@ ResponseStream::ResponseStream(
 ResponseStream::~ResponseStream() = default;
 
 Error ResponseStream::explain(Error error) const {
-    if (options_.cancel != nullptr && options_.cancel->cancelled()) {
-        return {Errc::cancelled, std::string(to_string(*options_.cancel->reason())), {}};
+    const auto reason =
+        options_.cancel != nullptr ? options_.cancel->reason() : std::optional<CancelReason>();
+    if (reason) {
+        return {Errc::cancelled, std::string(to_string(*reason)), {}};
     }
     return error;
 }
@@ -65,7 +69,7 @@ asio::awaitable<Result<void>> ResponseStream::send(const ClientRequest& request)
 }
 
 asio::awaitable<Result<bool>> ResponseStream::fill(Duration limit) {
-    std::array<char, 32 * 1024>
+    std::array<char, 32UL * 1024>
         bytes; // NOLINT(cppcoreguidelines-pro-type-member-init): filled by read
     const auto size = co_await stream_->read_some(bytes, limit);
     if (!size) {
@@ -173,8 +177,7 @@ namespace {
 asio::awaitable<error_code>
 connect_to(Stream::Socket& socket, asio::generic::stream_protocol::endpoint where) {
     error_code error;
-    socket.open(where.protocol(), error);
-    if (!error) {
+    if (!socket.open(where.protocol(), error)) {
         co_await socket.async_connect(where, asio::redirect_error(asio::use_awaitable, error));
     }
     co_return error;
@@ -204,12 +207,11 @@ Client::connect(Endpoint endpoint, CallOptions options) {
     }
     for (const auto& candidate : candidates) {
         Stream::Socket socket(executor_);
-        error_code closed;
-        Reaper::Entry limit(reaper_, [&] { socket.close(closed); });
+        Reaper::Entry limit(reaper_, [&] { runtime::close_quietly(socket); });
         limit.arm(options.connect_limit);
         CancelSource::Registration stop;
         if (options.cancel != nullptr) {
-            stop = options.cancel->on_cancel([&](CancelReason) { socket.close(closed); });
+            stop = options.cancel->on_cancel([&](CancelReason) { runtime::close_quietly(socket); });
         }
         error = co_await connect_to(socket, candidate);
         if (options.cancel != nullptr && options.cancel->cancelled()) {
@@ -272,7 +274,7 @@ Client::fetch(Endpoint endpoint, ClientRequest request, CallOptions options) {
             co_return response;
         }
         if (response.body.size() + bytes->size() > options.body_bytes_max) {
-            co_return fail(Errc::too_large, "the answer is larger than expected");
+            co_return fail(Errc::io, "the answer is larger than expected");
         }
         response.body.append(*bytes);
     }

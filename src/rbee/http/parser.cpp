@@ -84,6 +84,7 @@ private:
         }
     }
 
+    // NOLINTNEXTLINE(readability-function-size): Beast sets the parameters of what it calls
     void on_request_impl(
         beast_http::verb /*verb*/,
         string_view method,

@@ -1,6 +1,7 @@
 #include "rbee/http/server.hpp"
 
 #include "rbee/http/session.hpp"
+#include "rbee/runtime/quiet.hpp"
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -46,11 +47,10 @@ public:
         }
     }
 
-    void close() {
+    void close() noexcept {
         server_ = nullptr;
-        error_code ignored;
-        descriptor_.close(ignored);
-        retry_.cancel();
+        runtime::close_quietly(descriptor_);
+        runtime::cancel_quietly(retry_);
     }
 
 private:
@@ -64,8 +64,7 @@ private:
             }
             Stream::Socket socket(server_->executor_);
             error_code error;
-            socket.assign(asio::generic::stream_protocol(family_, 0), fd, error);
-            if (error) {
+            if (socket.assign(asio::generic::stream_protocol(family_, 0), fd, error)) {
                 ::close(fd);
                 continue;
             }

@@ -61,7 +61,7 @@ asio::awaitable<void> Session::run() {
 }
 
 asio::awaitable<Result<void>> Session::fill(Duration limit) {
-    std::array<char, 16 * 1024>
+    std::array<char, 16UL * 1024>
         bytes; // NOLINT(cppcoreguidelines-pro-type-member-init): filled by read
     const auto size = co_await stream_.read_some(bytes, limit);
     if (!size) {

@@ -20,7 +20,7 @@ struct SseEvent {
 /// `event` and `data` are dropped. An unfinished event is bounded: see overflowed().
 class SseReader {
 public:
-    static constexpr std::size_t event_bytes_max = 16 * 1024 * 1024;
+    static constexpr std::size_t event_bytes_max = 16UL * 1024 * 1024;
 
     /// Takes the next bytes and returns the events that they complete.
     [[nodiscard]] std::vector<SseEvent> feed(std::string_view bytes);

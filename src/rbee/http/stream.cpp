@@ -1,5 +1,7 @@
 #include "rbee/http/stream.hpp"
 
+#include "rbee/runtime/quiet.hpp"
+
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -64,13 +66,11 @@ asio::awaitable<Result<void>> Stream::write(std::string bytes, Duration limit) {
 }
 
 void Stream::cancel_waits() {
-    error_code ignored;
-    socket_.cancel(ignored);
+    runtime::cancel_quietly(socket_);
 }
 
 void Stream::close() {
-    error_code ignored;
-    socket_.close(ignored);
+    runtime::close_quietly(socket_);
 }
 
 bool Stream::peer_gone() {

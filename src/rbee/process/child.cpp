@@ -2,6 +2,7 @@
 
 #include "rbee/base/unique_fd.hpp"
 #include "rbee/process/spawn.hpp"
+#include "rbee/runtime/quiet.hpp"
 #include "rbee/runtime/timers.hpp"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -140,7 +141,7 @@ Child::Child(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<Child>>
 Child::spawn(const asio::any_io_executor& executor, const Command& command) {
-    const Result<pid_t> pid = detail::spawn_process(command);
+    const Result<pid_t> pid = spawn_process(command);
     if (!pid) {
         return error_of(pid);
     }
@@ -169,8 +170,7 @@ Child::~Child() {
             ::poll(&end, 1, -1);
         }
     }
-    boost::system::error_code ignored;
-    state_->pidfd.close(ignored);
+    runtime::close_quietly(state_->pidfd);
     state_->ended.notify_all();
 }
 
@@ -222,7 +222,7 @@ asio::awaitable<StopOutcome> Child::stop(Duration grace_term, Duration grace_kil
     const TimePoint begin = state->timers.clock().now();
     StopOutcome outcome;
     if (state->reap()) {
-        outcome.status = *state->exit;
+        outcome.status = state->exit.value_or(ExitStatus{});
         co_return outcome;
     }
     const Result<void> asked = send_signal(SIGTERM);

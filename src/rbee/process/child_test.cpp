@@ -251,6 +251,28 @@ TEST_F(ChildTest, SignalsAreAsNew) {
     ) << text;
 }
 
+TEST_F(ChildTest, OutputAloneGoesToADescriptor) {
+    Command command = shell("echo said; echo complained >&2");
+    command.log_path.clear();
+    const std::string path = folder_ / "output";
+    const UniqueFd output(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    command.output_fd = output.get();
+    const auto child = start(command);
+    ASSERT_NE(child, nullptr);
+    EXPECT_TRUE(finish(*child).success());
+    EXPECT_EQ(slurp(path), "said\n");
+}
+
+TEST_F(ChildTest, MayHaveASessionOfItsOwn) {
+    Command command = shell("sleep 60");
+    command.own_session = true;
+    const auto child = start(command);
+    ASSERT_NE(child, nullptr);
+    EXPECT_EQ(::getsid(child->pid()), child->pid());
+    EXPECT_NE(::getsid(child->pid()), ::getsid(0));
+    EXPECT_EQ(::getpgid(child->pid()), child->pid());
+}
+
 TEST_F(ChildTest, FailuresToStartAreReadable) {
     const auto missing = Child::spawn(loop_.get_executor(), {.program = "/no/such/program"});
     ASSERT_FALSE(missing.has_value());

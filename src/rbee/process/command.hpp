@@ -20,10 +20,13 @@ struct Command {
     std::vector<std::string> args = {}; ///< Without the program itself.
     std::vector<std::string> env = {};  ///< The whole environment, as "NAME=value".
     std::vector<InheritedFd> inherit = {};
-    std::optional<int> log_fd = {}; ///< For stdout and stderr; opened with O_APPEND.
-    std::string log_path = {};      ///< The same by path (created 0600); log_fd wins.
-    std::string cwd = {};           ///< Empty: the parent's.
+    std::optional<int> log_fd = {};    ///< For stdout and stderr; opened with O_APPEND.
+    std::string log_path = {};         ///< The same by path (created 0600); log_fd wins.
+    std::optional<int> output_fd = {}; ///< For stdout alone, instead of a log; stderr is dropped.
+    std::string cwd = {};              ///< Empty: the parent's.
     bool own_group = true; ///< Own process group, which is killed as a whole when the child ends.
+    bool own_session =
+        false; ///< Own session (and so group): it outlives the terminal of the parent.
 };
 
 } // namespace rbee::process

@@ -1,5 +1,7 @@
 #include "rbee/process/lifeline.hpp"
 
+#include "rbee/runtime/quiet.hpp"
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/system/error_code.hpp>
@@ -61,8 +63,7 @@ LifelineWatch::LifelineWatch(
 
 LifelineWatch::~LifelineWatch() {
     state_->on_end = nullptr;
-    boost::system::error_code ignored;
-    state_->pipe.close(ignored);
+    runtime::close_quietly(state_->pipe);
 }
 
 std::unique_ptr<LifelineWatch>

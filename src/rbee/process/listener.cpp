@@ -39,6 +39,14 @@ Errc kind_of(int error) {
     }
 }
 
+std::string reason_of(int error) {
+    return error == EADDRINUSE ? "address in use" : std::generic_category().message(error);
+}
+
+std::string place_of(const std::string& host, const std::string& port) {
+    return host.contains(':') ? "[" + host + "]:" + port : host + ":" + port;
+}
+
 /// A listening socket, or an invalid one and errno.
 UniqueFd open_listener(const addrinfo& address) {
     UniqueFd fd(::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -68,16 +76,15 @@ Result<Listener> listen_tcp(const std::string& host, std::uint16_t port) {
     const Addresses addresses(raw, &::freeaddrinfo);
     if (looked_up != 0 || !addresses) {
         return fail(
-            Errc::invalid_argument, "cannot listen on " + host + ": " + ::gai_strerror(looked_up)
+            Errc::invalid_argument,
+            "cannot listen on " + place_of(host, service) + ": " + ::gai_strerror(looked_up)
         );
     }
     UniqueFd fd = open_listener(*addresses);
     if (!fd.valid()) {
         const int error = errno;
         return fail(
-            kind_of(error),
-            "cannot listen on " + host + " port " + service + ": " +
-                std::generic_category().message(error)
+            kind_of(error), "cannot listen on " + place_of(host, service) + ": " + reason_of(error)
         );
     }
     const std::uint16_t bound = bound_port(fd.get());

@@ -16,7 +16,8 @@ struct Listener {
 
 /// Listens on `host` (an address or a local name) and `port` (0: any free one). Errc::conflict when
 /// the port is taken, Errc::invalid_argument for a bad host, Errc::forbidden for a privileged port,
-/// Errc::io otherwise. May ask the resolver: for start-up, not for the event loop.
+/// Errc::io otherwise; the message says where. May ask the resolver: for start-up, not for the
+/// event loop.
 [[nodiscard]] Result<Listener> listen_tcp(const std::string& host, std::uint16_t port);
 
 /// The first free port of [first, last]; Errc::conflict when none is.

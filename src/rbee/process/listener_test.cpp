@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <string>
+
 namespace rbee::process {
 namespace {
 
@@ -30,6 +32,10 @@ TEST(Listener, ATakenPortIsAConflict) {
     const auto second = listen_tcp("127.0.0.1", first->port);
     ASSERT_FALSE(second.has_value());
     EXPECT_EQ(second.error().code, Errc::conflict);
+    EXPECT_EQ(
+        second.error().what,
+        "cannot listen on 127.0.0.1:" + std::to_string(first->port) + ": address in use"
+    );
     const auto none = listen_first_free("127.0.0.1", first->port, first->port);
     ASSERT_FALSE(none.has_value());
     EXPECT_EQ(none.error().code, Errc::conflict);

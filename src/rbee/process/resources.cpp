@@ -2,6 +2,7 @@
 
 #include "rbee/base/text.hpp"
 
+#include <fmt/format.h>
 #include <sched.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -85,7 +86,7 @@ Result<Memory> memory(const std::string& root) {
     std::string group = own_group(root).value_or("/");
     // Each group above limits us too.
     while (true) {
-        apply_limit(memory, root + "/sys/fs/cgroup" + group);
+        apply_limit(memory, fmt::format("{}/sys/fs/cgroup{}", root, group));
         const std::size_t slash = group.rfind('/');
         if (group.size() <= 1 || slash == std::string::npos) {
             return memory;

@@ -14,7 +14,7 @@
 #include <system_error>
 #include <vector>
 
-namespace rbee::process::detail {
+namespace rbee::process {
 namespace {
 
 class FileActions {
@@ -31,7 +31,7 @@ private:
 
 class Attributes {
 public:
-    explicit Attributes(bool own_group) {
+    explicit Attributes(const Command& command) {
         ::posix_spawnattr_init(&attributes_);
         sigset_t none;
         sigset_t all;
@@ -40,7 +40,9 @@ public:
         ::posix_spawnattr_setsigmask(&attributes_, &none);
         ::posix_spawnattr_setsigdefault(&attributes_, &all);
         int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
-        if (own_group) {
+        if (command.own_session) {
+            flags |= POSIX_SPAWN_SETSID; // which refuses to change its group once more
+        } else if (command.own_group) {
             flags |= POSIX_SPAWN_SETPGROUP;
         }
         ::posix_spawnattr_setpgroup(&attributes_, 0);
@@ -103,7 +105,10 @@ plan_files(const Command& command, FileActions& actions, std::vector<UniqueFd>& 
     };
     ::posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     bool good = true;
-    if (command.log_fd) {
+    if (command.output_fd) {
+        good = give(*command.output_fd, STDOUT_FILENO);
+        ::posix_spawn_file_actions_addopen(actions.get(), STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    } else if (command.log_fd) {
         good = give(*command.log_fd, STDOUT_FILENO);
     } else if (!command.log_path.empty()) {
         ::posix_spawn_file_actions_addopen(
@@ -114,7 +119,7 @@ plan_files(const Command& command, FileActions& actions, std::vector<UniqueFd>& 
             0600
         );
     }
-    if (command.log_fd || !command.log_path.empty()) {
+    if (!command.output_fd && (command.log_fd || !command.log_path.empty())) {
         ::posix_spawn_file_actions_adddup2(actions.get(), STDOUT_FILENO, STDERR_FILENO);
     }
     for (const InheritedFd& fd : command.inherit) {
@@ -165,7 +170,7 @@ Result<pid_t> spawn_process(const Command& command) {
     if (auto planned = plan_files(command, actions, copies); !planned) {
         return error_of(planned);
     }
-    const Attributes attributes(command.own_group);
+    const Attributes attributes(command);
     const std::vector<char*> argv = pointers(command.args, &command.program);
     const std::vector<char*> envp = pointers(command.env, nullptr);
     pid_t pid = -1;
@@ -181,4 +186,4 @@ Result<pid_t> spawn_process(const Command& command) {
     return pid;
 }
 
-} // namespace rbee::process::detail
+} // namespace rbee::process

@@ -1,7 +1,9 @@
 #include "rbee/queen/app.hpp"
 
 #include "rbee/api/gate.hpp"
+#include "rbee/api/running.hpp"
 #include "rbee/auth/bearer.hpp"
+#include "rbee/auth/token_source.hpp"
 #include "rbee/http/client.hpp"
 #include "rbee/http/reaper.hpp"
 #include "rbee/http/server.hpp"
@@ -17,7 +19,6 @@
 #include "rbee/queen/local_hive.hpp"
 #include "rbee/queen/metrics.hpp"
 #include "rbee/queen/node_store.hpp"
-#include "rbee/queen/running.hpp"
 #include "rbee/queen/worker_routes.hpp"
 #include "rbee/runtime/signals.hpp"
 #include "rbee/runtime/task_group.hpp"
@@ -25,6 +26,7 @@
 #include "rbee/store/database.hpp"
 #include "rbee/telemetry/log.hpp"
 #include "rbee/telemetry/metrics.hpp"
+#include "rbee/telemetry/task_failure.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -55,7 +57,6 @@ constexpr Duration hurried_stop_max = std::chrono::seconds(2);
 constexpr Duration sweep_every = std::chrono::seconds(5);
 /// A hive that has not reported for this long is asked: it may have been added by its URL.
 constexpr Duration ask_after = std::chrono::seconds(15);
-constexpr std::size_t token_bytes_min = 16;
 
 std::string url_of(const std::string& host, std::uint16_t port) {
     const bool any = host == "0.0.0.0" || host == "::";
@@ -100,7 +101,7 @@ private:
     Fleet fleet_{timers_.clock(), options_.worker_silence};
     HiveClient hives_;
     Dispatcher dispatcher_;
-    Running running_;
+    api::RunningRequests running_;
     api::Gate gate_;
     Gateway gateway_;
     InfoRoutes info_routes_;
@@ -132,9 +133,7 @@ App::App(
       info_routes_({fleet_, dispatcher_, running_, timers_.clock(), [this] { request_stop(); }}),
       worker_routes_({fleet_, hives_, log_}), hive_routes_({fleet_, hives_, nodes_, timers_, log_}),
       server_(context_.get_executor(), reaper_, {}),
-      tasks_(context_.get_executor(), [this](std::string_view name, const std::exception_ptr&) {
-          log_.error("task_failed", "a background task failed", {{"task", name}});
-      }) {
+      tasks_(context_.get_executor(), telemetry::log_task_failures(log_)) {
     if (!resources_.token.empty()) {
         authenticator_.accept(resources_.token);
     } else {
@@ -198,16 +197,7 @@ asio::awaitable<void> App::main() {
 asio::awaitable<Result<void>> App::serve() {
     auto listener = process::listen_tcp(options_.host, options_.port);
     if (!listener) {
-        const bool taken = listener.error().code == Errc::conflict;
-        co_return fail(
-            listener.error().code,
-            fmt::format(
-                "cannot listen on {}:{}: {}",
-                options_.host,
-                options_.port,
-                taken ? "address in use" : listener.error().what
-            )
-        );
+        co_return error_of(listener);
     }
     url_ = url_of(options_.host, listener->port);
     const auto loaded = co_await load_nodes();
@@ -341,35 +331,22 @@ asio::awaitable<void> App::stop_all() {
 
 } // namespace
 
-Result<Secret> load_token(const Options& options, Secret from_environment) {
-    Secret token = std::move(from_environment);
-    if (!options.token_file.empty()) {
-        auto loaded = auth::load_token_file(options.token_file);
-        if (!loaded) {
-            return error_of(loaded);
-        }
-        token = std::move(*loaded);
+Result<Secret> load_token(const Options& options, const config::Environment& environment) {
+    auto found = auth::find_token(options.token_file, environment);
+    if (!found) {
+        return error_of(found);
     }
-    const bool local = http::is_loopback({options.host, options.port, {}});
-    if (!local && token.empty()) {
-        return fail(Errc::invalid_argument, "API token required for non-loopback bind");
+    if (const auto good = auth::check_bind({options.host, options.port, {}}, found->token); !good) {
+        return error_of(good);
     }
-    if (!local && token.expose().size() < token_bytes_min) {
-        return fail(
-            Errc::invalid_argument,
-            fmt::format(
-                "API token for non-loopback bind must have at least {} characters", token_bytes_min
-            )
-        );
-    }
-    return token;
+    return std::move(found->token);
 }
 
 Result<void> run_queen(const Options& options, Resources resources) {
     std::error_code ignored; // a folder that cannot be made shows in the next step
     std::filesystem::create_directories(options.home + "/logs", ignored);
     auto log = telemetry::Logger::open(
-        {.component = "queen-rbee", .format = options.log_format, .level = options.log_level}
+        {.component = "queen-rbee", .format = options.log.format, .level = options.log.level}
     );
     if (!log) {
         return error_of(log);

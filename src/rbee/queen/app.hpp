@@ -18,10 +18,10 @@ struct Resources {
     std::function<void(const std::string& line)> announce; ///< Hears the ready line.
 };
 
-/// The token of this installation: --token-file, then LLORCH_API_TOKEN_FILE (both in
-/// options.token_file), then `from_environment`; empty when there is none. Fails when the file is
-/// bad, or when the bind policy (behaviour.md 8.3) wants a token or a longer one.
-[[nodiscard]] Result<Secret> load_token(const Options& options, Secret from_environment);
+/// The token of this installation (auth::find_token()); empty when there is none. Fails when the
+/// file is bad, or when the bind policy (behaviour.md 8.3) wants a token or a longer one.
+[[nodiscard]] Result<Secret>
+load_token(const Options& options, const config::Environment& environment);
 
 /// Runs the queen until it is told to stop: the event loop lives inside. Returns when everything is
 /// stopped in order; fails with one readable line when it could not start.

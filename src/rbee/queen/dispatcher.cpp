@@ -2,12 +2,12 @@
 
 #include "rbee/api/json.hpp"
 #include "rbee/api/types.hpp"
+#include "rbee/telemetry/task_failure.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
-#include <exception>
 
 namespace rbee::queen {
 
@@ -67,9 +67,7 @@ private:
 Dispatcher::Dispatcher(Parts parts, Admission::Limits limits)
     : fleet_(parts.fleet), hives_(parts.hives), timers_(parts.timers), log_(parts.log),
       metrics_(parts.metrics), admission_(limits), fleet_changed_(parts.timers),
-      tasks_(parts.timers.executor(), [this](std::string_view name, const std::exception_ptr&) {
-          log_.error("task_failed", "a background task of the dispatcher failed", {{"task", name}});
-      }) {
+      tasks_(parts.timers.executor(), telemetry::log_task_failures(parts.log)) {
     fleet_.on_change([this] { pump(); });
 }
 
@@ -99,11 +97,12 @@ asio::awaitable<Result<Lease>> Dispatcher::acquire(std::shared_ptr<Demand> deman
     if (stopping_) {
         co_return fail(Errc::unavailable, "the service is stopping", "SHUTTING_DOWN");
     }
-    const bool again = demand->waiter.has_value();
-    if (!again) {
-        demand->waiter = admission_.make_waiter(demand->wanted, timers_.clock().now());
+    std::optional<Admission::Waiter>& kept = demand->waiter; // from an earlier attempt
+    const bool again = kept.has_value();
+    if (!kept) {
+        kept = admission_.make_waiter(demand->wanted, timers_.clock().now());
     }
-    const Admission::Waiter& waiter = *demand->waiter;
+    const Admission::Waiter& waiter = *kept;
     Waiting waiting(timers_, demand->wanted, demand->correlation_id);
     const InLine in_line(*this, waiter.ticket, waiting);
     const Admission::Place take = [this](const Admission::Waiter& who) { return place(who); };

@@ -2,6 +2,7 @@
 
 #include "rbee/api/error_body.hpp"
 #include "rbee/api/gate.hpp"
+#include "rbee/api/inference_paths.hpp"
 #include "rbee/api/route_fields.hpp"
 #include "rbee/base/text.hpp"
 
@@ -11,7 +12,6 @@
 #include <array>
 #include <chrono>
 #include <utility>
-#include <vector>
 
 namespace rbee::queen {
 
@@ -19,23 +19,6 @@ namespace asio = boost::asio;
 namespace json = boost::json;
 
 namespace {
-
-constexpr std::array inference_paths = {
-    "/v1/inference",
-    "/infer",
-    "/execute",
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/responses",
-    "/v1/messages",
-    "/v1/messages/count_tokens",
-    "/v1/embeddings",
-    "/v1/rerank",
-    "/tokenize",
-    "/detokenize",
-    "/apply-template",
-    "/infill",
-};
 
 /// Further attempts after the first, for failures that are not just "busy".
 constexpr int repeats_max = 2;
@@ -91,7 +74,7 @@ Gateway::Gateway(Parts parts)
       running_(parts.running), clock_(parts.clock), log_(parts.log), metrics_(parts.metrics) {}
 
 void Gateway::mount(http::Router& router) {
-    for (const char* path : inference_paths) {
+    for (const char* path : api::inference_paths) {
         router.add("POST", path, [this](http::Exchange& exchange) {
             return handle_inference(exchange);
         });
@@ -110,7 +93,7 @@ void Gateway::mount(http::Router& router) {
 
 asio::awaitable<void> Gateway::handle_cancel(http::Exchange& exchange) {
     const std::string id = exchange.path_parameters.at(0);
-    const std::size_t count = running_.cancel(id);
+    const std::size_t count = running_.cancel(id, CancelReason::requested);
     log_.with_correlation(exchange.correlation_id())
         .info("inference_cancel", "cancel was asked for", {{"requests", count}});
     http::Response done;
@@ -190,9 +173,7 @@ asio::awaitable<void> Gateway::answer_error(http::Exchange& exchange, Error erro
 // -----------------------------------------------------------------------------
 
 asio::awaitable<void> Gateway::serve(http::Exchange& exchange, InferenceJob job) {
-    const Running::Entry entry(
-        running_, {exchange.correlation_id(), job.job_id}, exchange.cancel()
-    );
+    const auto listed = running_.add({exchange.correlation_id(), job.job_id}, exchange.cancel());
     const auto log = log_.with_correlation(exchange.correlation_id());
     log.info("inference_start", "Starting inference", {{"model", job.wanted.model}});
     auto demand = std::make_shared<Demand>(

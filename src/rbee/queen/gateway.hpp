@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rbee/api/running.hpp"
 #include "rbee/http/client.hpp"
 #include "rbee/http/exchange.hpp"
 #include "rbee/http/relay.hpp"
@@ -9,7 +10,6 @@
 #include "rbee/queen/hive_client.hpp"
 #include "rbee/queen/inference_job.hpp"
 #include "rbee/queen/metrics.hpp"
-#include "rbee/queen/running.hpp"
 #include "rbee/telemetry/log.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -30,7 +30,7 @@ public:
         Fleet& fleet;
         Dispatcher& dispatcher;
         HiveClient& hives;
-        Running& running;
+        api::RunningRequests& running;
         const Clock& clock;
         const telemetry::Logger& log;
         QueenMetrics& metrics;
@@ -60,7 +60,7 @@ private:
     Fleet& fleet_;
     Dispatcher& dispatcher_;
     HiveClient& hives_;
-    Running& running_;
+    api::RunningRequests& running_;
     const Clock& clock_;
     telemetry::Logger log_;
     QueenMetrics& metrics_;

@@ -224,7 +224,7 @@ protected:
     http::Client client_{context_.get_executor(), reaper_};
     HiveClient hives_{client_, Secret("hive-token")};
     Fleet fleet_{timers_.clock()};
-    Running running_;
+    api::RunningRequests running_;
     auth::Authenticator authenticator_;
     api::Gate gate_{authenticator_, log_, metrics_, "rbee_queen"};
     std::unique_ptr<Dispatcher> dispatcher_;

@@ -24,31 +24,21 @@ HiveClient::open(http::Endpoint hive, http::ClientRequest request, http::CallOpt
 
 asio::awaitable<Result<http::Response>>
 HiveClient::fetch(http::Endpoint hive, http::ClientRequest request, http::CallOptions options) {
-    auto opened = co_await open(std::move(hive), std::move(request), options);
-    if (!opened) {
-        co_return error_of(opened);
+    api::ApiClient api(client_, std::move(hive), token_.clone());
+    auto answer = co_await api.fetch(std::move(request), options);
+    if (!answer) {
+        co_return error_of(answer);
     }
-    http::ResponseStream& stream = **opened;
-    http::Response response;
-    response.status = stream.head().status;
-    response.content_type =
-        std::string(stream.head().headers.find("Content-Type").value_or("application/json"));
-    if (const auto after = stream.head().headers.find("Retry-After")) {
-        response.headers.add("Retry-After", std::string(*after));
+    if (answer->content_type.empty()) {
+        answer->content_type = "application/json";
     }
-    while (true) {
-        const auto bytes = co_await stream.next();
-        if (!bytes) {
-            co_return error_of(bytes);
-        }
-        if (bytes->empty()) {
-            co_return response;
-        }
-        if (response.body.size() + bytes->size() > options.body_bytes_max) {
-            co_return fail(Errc::io, "the answer of the hive is too long");
-        }
-        response.body.append(*bytes);
+    // Fields of the hive's connection are not for the client; framing is made anew.
+    http::Headers kept;
+    if (const auto after = answer->headers.find("Retry-After")) {
+        kept.add("Retry-After", std::string(*after));
     }
+    answer->headers = std::move(kept);
+    co_return answer;
 }
 
 asio::awaitable<Result<api::HiveReport>> HiveClient::report(http::Endpoint hive) {

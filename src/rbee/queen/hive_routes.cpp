@@ -72,10 +72,12 @@ Result<Node> node_from(const json::object& body, Node node) {
     const auto port = api::get_unsigned(body, "ssh_port");
     if (!port) {
         error = port.error();
-    } else if (*port && (**port == 0 || **port > 65535)) {
-        error = Error{Errc::invalid_argument, "ssh_port must be from 1 to 65535", {}};
-    } else if (*port) {
-        node.ssh_port = static_cast<std::uint16_t>(**port);
+    } else if (const std::optional<std::uint64_t> number = *port) {
+        if (*number == 0 || *number > 65535) {
+            error = Error{Errc::invalid_argument, "ssh_port must be from 1 to 65535", {}};
+        } else {
+            node.ssh_port = static_cast<std::uint16_t>(*number);
+        }
     }
     if (error) {
         return std::unexpected(*error);

@@ -19,6 +19,7 @@ namespace json = boost::json;
 Result<std::string> resolve_model(const Fleet& fleet, const std::string& asked) {
     const auto models = fleet.models();
     std::vector<std::string> names;
+    names.reserve(models.size());
     for (const auto& [name, model] : models) {
         names.push_back(name);
     }
@@ -30,7 +31,7 @@ Result<std::string> resolve_model(const Fleet& fleet, const std::string& asked) 
         return fail(Errc::invalid_argument, "model is required; known models: " + list);
     }
     const auto ref = domain::parse_model_ref(asked);
-    if (const std::string name = ref ? ref->to_string() : asked; fleet.knows_model(name)) {
+    if (std::string name = ref ? ref->to_string() : asked; fleet.knows_model(name)) {
         return name;
     }
     return fail(

@@ -1,9 +1,9 @@
 #pragma once
 
+#include "rbee/api/running.hpp"
 #include "rbee/http/router.hpp"
 #include "rbee/queen/dispatcher.hpp"
 #include "rbee/queen/fleet.hpp"
-#include "rbee/queen/running.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -17,7 +17,7 @@ public:
     struct Parts {
         const Fleet& fleet;
         const Dispatcher& dispatcher;
-        const Running& running;
+        const api::RunningRequests& running;
         const Clock& clock;
         std::function<void()> on_shutdown;
     };

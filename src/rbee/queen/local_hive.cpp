@@ -1,10 +1,10 @@
 #include "rbee/queen/local_hive.hpp"
 
 #include "rbee/http/url.hpp"
+#include "rbee/telemetry/task_failure.hpp"
 
 #include <algorithm>
 #include <chrono>
-#include <exception>
 #include <string_view>
 #include <utility>
 
@@ -26,9 +26,7 @@ constexpr Duration settled_after = std::chrono::seconds(60);
 LocalHive::LocalHive(Parts parts, Settings settings)
     : fleet_(parts.fleet), hives_(parts.hives), timers_(parts.timers), log_(parts.log),
       settings_(std::move(settings)),
-      tasks_(parts.timers.executor(), [this](std::string_view name, const std::exception_ptr&) {
-          log_.error("task_failed", "a task of the local hive failed", {{"task", name}});
-      }) {}
+      tasks_(parts.timers.executor(), telemetry::log_task_failures(parts.log)) {}
 
 process::Command LocalHive::command(int lifeline_fd) const {
     process::Command out;

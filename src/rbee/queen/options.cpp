@@ -1,13 +1,13 @@
 #include "rbee/queen/options.hpp"
 
-#include "rbee/base/text.hpp"
+#include "rbee/config/option_value.hpp"
 #include "rbee/config/toml_file.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <array>
-#include <limits>
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -26,26 +26,14 @@ struct Setting {
     bool numeric = false;
 };
 
-template <typename Number>
-Result<Number>
-number(const char* flag, const std::string& text, std::uint64_t min, std::uint64_t max) {
-    const auto value = parse_u64(text);
-    if (!value || *value < min || *value > max) {
-        return fail(
-            Errc::invalid_argument, fmt::format("{} must be a number from {} to {}", flag, min, max)
-        );
-    }
-    return static_cast<Number>(*value);
-}
-
 template <typename Number, typename Member>
-auto numeric(const char* flag, Member Options::* member, std::uint64_t min, std::uint64_t max) {
+auto numeric(const char* flag, Member Options::* member, config::NumberRange range) {
     return [=](Options& options, const std::string& text) -> Result<void> {
-        const auto value = number<Number>(flag, text, min, max);
+        const auto value = config::parse_number(flag, text, range);
         if (!value) {
             return error_of(value);
         }
-        options.*member = Member(*value);
+        options.*member = Member(static_cast<Number>(*value));
         return {};
     };
 }
@@ -71,13 +59,14 @@ Result<void> set_local_hive(Options& options, const std::string& text) {
     return {};
 }
 
-const std::vector<Setting>& settings() {
-    static const std::vector<Setting> all = {
+/// The queen herself.
+std::vector<Setting> own_settings() {
+    return {
         {"-p,--port",
          "RBEE_QUEEN_PORT",
          "server.port",
          "Port to listen on (0: any free one) [8080]",
-         numeric<std::uint16_t>("--port", &Options::port, 0, 65535),
+         numeric<std::uint16_t>("--port", &Options::port, {0, 65535}),
          true},
         {"--host",
          "RBEE_QUEEN_HOST",
@@ -98,20 +87,26 @@ const std::vector<Setting>& settings() {
          "RBEE_QUEUE_CAPACITY",
          "queue.capacity",
          "Requests that may wait for a slot [100]",
-         numeric<std::size_t>("--queue-capacity", &Options::queue_capacity, 0, 1'000'000),
+         numeric<std::size_t>("--queue-capacity", &Options::queue_capacity, {0, 1'000'000}),
          true},
         {"--queue-wait-s",
          "RBEE_QUEUE_WAIT_S",
          "queue.wait_s",
          "Longest wait for a slot, in seconds [300]",
-         numeric<unsigned>("--queue-wait-s", &Options::queue_wait, 1, 86'400),
+         numeric<unsigned>("--queue-wait-s", &Options::queue_wait, {1, 86'400}),
          true},
         {"--worker-silence-s",
          "RBEE_WORKER_SILENCE_S",
          "workers.silence_s",
          "Silence after which a self-registered worker is removed, in seconds [120]",
-         numeric<unsigned>("--worker-silence-s", &Options::worker_silence, 1, 86'400),
+         numeric<unsigned>("--worker-silence-s", &Options::worker_silence, {1, 86'400}),
          true},
+    };
+}
+
+/// The hive that she runs on her machine.
+std::vector<Setting> local_hive_settings() {
+    return {
         {"--local-hive",
          "RBEE_LOCAL_HIVE",
          "local_hive.mode",
@@ -121,7 +116,7 @@ const std::vector<Setting>& settings() {
          "RBEE_LOCAL_HIVE_PORT",
          "local_hive.port",
          "Port of that hive (0: any free one) [9200]",
-         numeric<std::uint16_t>("--local-hive-port", &Options::local_hive_port, 0, 65535),
+         numeric<std::uint16_t>("--local-hive-port", &Options::local_hive_port, {0, 65535}),
          true},
         {"--hive-binary",
          "RBEE_HIVE_BINARY",
@@ -137,21 +132,32 @@ const std::vector<Setting>& settings() {
          "RBEE_SLOTS",
          "local_hive.slots",
          "Requests at a time for each worker [hive's default]",
-         numeric<std::uint32_t>("--slots", &Options::slots, 1, 1024),
+         numeric<std::uint32_t>("--slots", &Options::slots, {1, 1024}),
          true},
     };
+}
+
+/// All of them, in the order of --help.
+const std::vector<Setting>& settings() {
+    static const std::vector<Setting> all = [] {
+        std::vector<Setting> joined = own_settings();
+        std::ranges::move(local_hive_settings(), std::back_inserter(joined));
+        return joined;
+    }();
     return all;
 }
 
-void set_logging(Options& options, const Surroundings& around) {
-    options.log_format =
-        around.stderr_is_terminal ? telemetry::Format::pretty : telemetry::Format::json;
-    const auto format = around.environment("LLORCH_LOG_FORMAT");
-    if (format == "json" || format == "pretty") {
-        options.log_format = format == "json" ? telemetry::Format::json : telemetry::Format::pretty;
+Result<void> set_logging(Options& options, const Surroundings& around) {
+    const auto style = telemetry::parse_log_style(
+        around.environment("LLORCH_LOG_FORMAT").value_or(""),
+        around.environment("LLORCH_LOG_LEVEL").value_or(""),
+        around.stderr_is_terminal
+    );
+    if (!style) {
+        return error_of(style);
     }
-    const auto level = telemetry::parse_level(around.environment("RBEE_LOG_LEVEL").value_or(""));
-    options.log_level = level.value_or(options.log_level);
+    options.log = *style;
+    return {};
 }
 
 void set_places(Options& options, const Surroundings& around) {
@@ -181,8 +187,8 @@ Result<Texts> read_file(const std::string& path) {
             if (!value) {
                 return error_of(value);
             }
-            if (*value) {
-                texts[setting.file_key] = std::to_string(**value);
+            if (const std::optional<std::uint32_t> number = *value) {
+                texts[setting.file_key] = std::to_string(*number);
             }
             continue;
         }
@@ -190,8 +196,8 @@ Result<Texts> read_file(const std::string& path) {
         if (!value) {
             return error_of(value);
         }
-        if (*value) {
-            texts[setting.file_key] = **value;
+        if (const std::optional<std::string>& text = *value) {
+            texts[setting.file_key] = *text;
         }
     }
     const auto known = file->check_unknown();
@@ -209,7 +215,9 @@ Result<Options> merge(
 ) {
     Options options;
     set_places(options, around);
-    set_logging(options, around);
+    if (const auto logging = set_logging(options, around); !logging) {
+        return error_of(logging);
+    }
     for (std::size_t i = 0; i < settings().size(); ++i) {
         const Setting& setting = settings()[i];
         auto text = flags[i];
@@ -249,8 +257,12 @@ parse_command_line(const std::vector<std::string>& arguments, const Surroundings
         cli.add_option(settings()[i].flag, flags[i], settings()[i].help);
     }
     cli.add_option("-c,--config", config, "Settings file (TOML)");
-    cli.footer("Every setting can also come from the environment or the file; flags win, then the\n"
-               "environment. Token: --token-file, LLORCH_API_TOKEN_FILE or LLORCH_API_TOKEN.");
+    cli.footer(
+        "Every setting can also come from the environment or the file; flags win, then the\n"
+        "environment. Token: --token-file, LLORCH_API_TOKEN_FILE or LLORCH_API_TOKEN.\n"
+        "Logs: LLORCH_LOG_FORMAT (json or pretty), LLORCH_LOG_LEVEL (trace, debug, info, warn,\n"
+        "error or off)."
+    );
     try {
         auto reversed = std::vector<std::string>(arguments.rbegin(), arguments.rend());
         cli.parse(std::move(reversed));

@@ -1,15 +1,14 @@
 #pragma once
 
 #include "rbee/base/result.hpp"
+#include "rbee/config/paths.hpp"
 #include "rbee/telemetry/log.hpp"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace rbee::queen {
@@ -36,12 +35,8 @@ struct Options {
     std::string hive_binary;
     std::string models_dir;             ///< Empty: the hive's own default.
     std::optional<std::uint32_t> slots; ///< For each worker; the hive's default when absent.
-    telemetry::Format log_format = telemetry::Format::json;
-    telemetry::Level log_level = telemetry::Level::info;
+    telemetry::LogStyle log;
 };
-
-/// Reads one environment variable.
-using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
 /// What the command line asks for: to run, or to print something and end.
 struct CommandLine {
@@ -52,7 +47,7 @@ struct CommandLine {
 
 /// What the process knows of itself.
 struct Surroundings {
-    Environment environment;
+    config::Environment environment;
     std::string program_path; ///< To find sibling programs.
     bool stderr_is_terminal = false;
 };

@@ -8,7 +8,9 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace rbee::queen {
@@ -20,8 +22,9 @@ CommandLine parse(
     const std::vector<std::string>& arguments, std::map<std::string, std::string> variables = {}
 ) {
     variables.emplace("HOME", "/home/bee");
-    const Environment environment = [variables](const std::string& name) {
-        const auto found = variables.find(name);
+    const config::Environment environment = [variables](std::string_view name
+                                            ) -> std::optional<std::string> {
+        const auto found = variables.find(std::string(name));
         return found == variables.end() ? std::nullopt : std::optional(found->second);
     };
     return parse_command_line(arguments, {environment, "/opt/rbee/bin/queen-rbee", false});
@@ -37,7 +40,7 @@ TEST(QueenOptions, Defaults) {
     EXPECT_EQ(options.local_hive, LocalHiveMode::automatic);
     EXPECT_EQ(options.local_hive_port, 9200);
     EXPECT_EQ(options.hive_binary, "/opt/rbee/bin/rbee-hive");
-    EXPECT_EQ(options.log_format, telemetry::Format::json);
+    EXPECT_EQ(options.log.format, telemetry::Format::json);
 }
 
 TEST(QueenOptions, FlagOverEnvironmentOverFile) {
@@ -74,16 +77,30 @@ TEST(QueenOptions, MistakesAreNamed) {
 }
 
 TEST(QueenOptions, OtherThanLoopbackNeedsAToken) {
+    std::optional<std::string> token;
+    const config::Environment environment = [&token](std::string_view name) {
+        return name == "LLORCH_API_TOKEN" ? token : std::nullopt;
+    };
     Options options;
-    EXPECT_TRUE(load_token(options, Secret()));
+    EXPECT_TRUE(load_token(options, environment));
     options.host = "0.0.0.0";
     EXPECT_EQ(
-        load_token(options, Secret()).error().what, "API token required for non-loopback bind"
+        load_token(options, environment).error().what, "API token required for non-loopback bind"
     );
-    EXPECT_FALSE(load_token(options, Secret("short")));
-    EXPECT_TRUE(load_token(options, Secret("sixteen-letters-x")));
+    token = "short";
+    EXPECT_FALSE(load_token(options, environment));
+    token = "sixteen-letters-x";
+    EXPECT_TRUE(load_token(options, environment));
     options.token_file = "/nonexistent/token";
-    EXPECT_FALSE(load_token(options, Secret("sixteen-letters-x")));
+    EXPECT_FALSE(load_token(options, environment));
+}
+
+TEST(QueenOptions, LoggingComesFromTheEnvironment) {
+    const auto options =
+        parse({}, {{"LLORCH_LOG_FORMAT", "pretty"}, {"LLORCH_LOG_LEVEL", "debug"}}).options.value();
+    EXPECT_EQ(options.log.format, telemetry::Format::pretty);
+    EXPECT_EQ(options.log.level, telemetry::Level::debug);
+    EXPECT_THAT(parse({}, {{"LLORCH_LOG_LEVEL", "loud"}}).text, HasSubstr("log-level must be"));
 }
 
 } // namespace

@@ -1,5 +1,7 @@
 #include "rbee/runtime/timers.hpp"
 
+#include "rbee/runtime/quiet.hpp"
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/error.hpp>
@@ -86,7 +88,7 @@ void Notifier::notify_one(Waiters& waiters) {
     Waiter& first = *waiters.front();
     waiters.pop_front();
     first.notified = true;
-    first.timer.cancel();
+    cancel_quietly(first.timer);
 }
 
 void Notifier::notify_all() {

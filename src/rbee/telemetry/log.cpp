@@ -69,6 +69,13 @@ Result<void> create_private(const std::string& path) {
     return {};
 }
 
+std::optional<Format> parse_format(std::string_view text) {
+    if (text == "json") {
+        return Format::json;
+    }
+    return text == "pretty" ? std::optional(Format::pretty) : std::nullopt;
+}
+
 } // namespace
 
 struct Logger::Core {
@@ -101,6 +108,27 @@ std::optional<Level> parse_level(std::string_view text) {
         }
     }
     return std::nullopt;
+}
+
+Result<LogStyle> parse_log_style(std::string_view format, std::string_view level, bool terminal) {
+    LogStyle style{.format = terminal ? Format::pretty : Format::json};
+    if (!format.empty()) {
+        const auto wanted = parse_format(format);
+        if (!wanted) {
+            return fail(Errc::invalid_argument, "log-format must be json or pretty");
+        }
+        style.format = *wanted;
+    }
+    if (!level.empty()) {
+        const auto wanted = parse_level(level);
+        if (!wanted) {
+            return fail(
+                Errc::invalid_argument, "log-level must be trace, debug, info, warn, error or off"
+            );
+        }
+        style.level = *wanted;
+    }
+    return style;
 }
 
 Result<Logger> Logger::open(Options options) {

@@ -25,6 +25,18 @@ enum class Level { trace, debug, info, warn, error, off };
 /// How lines look: one JSON object each, or text for a person at a terminal.
 enum class Format { json, pretty };
 
+/// How and how much a program logs.
+struct LogStyle {
+    Format format = Format::json;
+    Level level = Level::info;
+};
+
+/// The style that settings ask for (LLORCH_LOG_FORMAT, LLORCH_LOG_LEVEL). An empty text means the
+/// default: text for people on a terminal, else JSON; level info. Errc::invalid_argument names what
+/// is allowed.
+[[nodiscard]] Result<LogStyle>
+parse_log_style(std::string_view format, std::string_view level, bool terminal);
+
 /// One key with its value. Views what it is given: build it only inside the call that logs it.
 class Field {
 public:

@@ -1,4 +1,5 @@
 #include "rbee/telemetry/log.hpp"
+#include "rbee/telemetry/task_failure.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -6,10 +7,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -177,6 +180,37 @@ TEST(LogLevel, ReadsWhatItWrites) {
         EXPECT_EQ(parse_level(to_string(level)), level);
     }
     EXPECT_EQ(parse_level("loud"), std::nullopt);
+}
+
+TEST(LogStyle, ComesFromSettingsOrTheTerminal) {
+    const auto piped = parse_log_style("", "", false);
+    ASSERT_TRUE(piped.has_value());
+    EXPECT_EQ(piped->format, Format::json);
+    EXPECT_EQ(piped->level, Level::info);
+    EXPECT_EQ(parse_log_style("", "", true)->format, Format::pretty);
+    const auto chosen = parse_log_style("json", "warn", true);
+    ASSERT_TRUE(chosen.has_value());
+    EXPECT_EQ(chosen->format, Format::json);
+    EXPECT_EQ(chosen->level, Level::warn);
+    EXPECT_EQ(parse_log_style("pretty", "off", false)->format, Format::pretty);
+    EXPECT_EQ(parse_log_style("xml", "", false).error().what, "log-format must be json or pretty");
+    EXPECT_EQ(
+        parse_log_style("", "loud", false).error().what,
+        "log-level must be trace, debug, info, warn, error or off"
+    );
+}
+
+TEST_F(LogTest, AFailedTaskIsAnErrorWithItsCause) {
+    log_task_failures(make())("sweep", std::make_exception_ptr(std::runtime_error("no luck")));
+    const std::string line = only_line();
+    EXPECT_TRUE(line.contains(R"("event":"task_failed")")) << line;
+    EXPECT_TRUE(line.contains(R"("task":"sweep")")) << line;
+    EXPECT_TRUE(line.contains(R"("cause":"no luck")")) << line;
+}
+
+TEST_F(LogTest, AFailedTaskMayThrowAnything) {
+    log_task_failures(make())("sweep", std::make_exception_ptr(7));
+    EXPECT_TRUE(only_line().contains(R"("task":"sweep")"));
 }
 
 TEST(LogSilent, WritesNothing) {

@@ -1,6 +1,8 @@
 #include "rbee/worker/app.hpp"
 
+#include "rbee/auth/token_source.hpp"
 #include "rbee/runtime/signals.hpp"
+#include "rbee/telemetry/task_failure.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <fmt/format.h>
@@ -35,24 +37,19 @@ bool can_watch(int fd) {
     return ::fstat(fd, &info) == 0 && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode));
 }
 
-std::string text_of(const std::exception_ptr& failure) {
-    try {
-        std::rethrow_exception(failure);
-    } catch (const std::exception& error) {
-        return error.what();
-    } catch (...) {
-        return "unknown";
-    }
-}
-
 Result<telemetry::Logger> open_log(const config::Environment& environment) {
-    const std::string wanted = environment("LLORCH_LOG_FORMAT").value_or("");
-    const bool pretty = wanted == "pretty" || (wanted.empty() && ::isatty(STDERR_FILENO) == 1);
+    const auto style = telemetry::parse_log_style(
+        environment("LLORCH_LOG_FORMAT").value_or(""),
+        environment("LLORCH_LOG_LEVEL").value_or(""),
+        ::isatty(STDERR_FILENO) == 1
+    );
+    if (!style) {
+        return error_of(style);
+    }
     telemetry::Logger::Options options;
     options.component = "llm-worker-rbee";
-    options.format = pretty ? telemetry::Format::pretty : telemetry::Format::json;
-    const std::string level = environment("LLORCH_LOG_LEVEL").value_or("info");
-    options.level = telemetry::parse_level(level).value_or(telemetry::Level::info);
+    options.format = style->format;
+    options.level = style->level;
     return telemetry::Logger::open(std::move(options));
 }
 
@@ -74,12 +71,12 @@ Result<std::unique_ptr<WorkerApp>> WorkerApp::create(
     if (!log) {
         return error_of(log);
     }
-    auto token = load_token(options, environment);
-    if (!token) {
-        return error_of(token);
+    auto found = auth::find_token(options.token_file, environment);
+    if (!found) {
+        return error_of(found);
     }
     if (!options.listen_fd) {
-        if (const auto allowed = check_bind(options.listen, *token); !allowed) {
+        if (const auto allowed = auth::check_bind(options.listen, found->token); !allowed) {
             return error_of(allowed);
         }
     }
@@ -91,10 +88,10 @@ Result<std::unique_ptr<WorkerApp>> WorkerApp::create(
     if (!listener) {
         return error_of(listener);
     }
-    if (const auto allowed = check_bind(listener->endpoint, *token); !allowed) {
+    if (const auto allowed = auth::check_bind(listener->endpoint, found->token); !allowed) {
         return error_of(allowed);
     }
-    Parts parts{std::move(*log), std::move(*token), std::move(*listener), std::move(engine)};
+    Parts parts{std::move(*log), std::move(found->token), std::move(*listener), std::move(engine)};
     return std::unique_ptr<WorkerApp>(new WorkerApp(std::move(options), std::move(parts)));
 }
 
@@ -108,13 +105,7 @@ WorkerApp::WorkerApp(WorkerOptions options, Parts parts)
                                             [this] { stop({.cause = "a client asked for it"}); }
                                         ),
       server_(loop_.get_executor(), reaper_, http::ServerOptions{}),
-      tasks_(loop_.get_executor(), [this](std::string_view name, std::exception_ptr failure) {
-          log_.error(
-              "task_failed",
-              "a background task failed",
-              {{"task", name}, {"cause", text_of(failure)}}
-          );
-      }) {
+      tasks_(loop_.get_executor(), telemetry::log_task_failures(log_)) {
     if (token_.empty()) {
         log_.warn("auth_disabled", "dev mode without a token, every local client is allowed");
     } else {
@@ -171,9 +162,10 @@ int WorkerApp::run() {
         }
     });
     loop_.run();
-    log_.info("stopped", "stopped", {{"cause", stop_->cause}, {"exit_code", stop_->exit_code}});
+    const Stop why = stop_.value_or(Stop{}); // main() ends only after one
+    log_.info("stopped", "stopped", {{"cause", why.cause}, {"exit_code", why.exit_code}});
     log_.flush();
-    return stop_->exit_code;
+    return why.exit_code;
 }
 
 asio::awaitable<void> WorkerApp::main() {
@@ -275,7 +267,7 @@ asio::awaitable<void> WorkerApp::shut_down() {
     tasks_.start(watch_stop(), "stop limit");
     co_await service_.drain();
     if (loading_) {
-        leave_process(stop_->exit_code);
+        leave_process(stop_ ? stop_->exit_code : 0);
     }
     co_await server_.stop();
     co_await pool_.run([this] { engine_->stop(); });

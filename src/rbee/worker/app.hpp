@@ -4,6 +4,7 @@
 #include "rbee/auth/bearer.hpp"
 #include "rbee/base/result.hpp"
 #include "rbee/base/secret.hpp"
+#include "rbee/config/paths.hpp"
 #include "rbee/engine/engine.hpp"
 #include "rbee/http/client.hpp"
 #include "rbee/http/reaper.hpp"

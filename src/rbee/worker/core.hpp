@@ -1,11 +1,11 @@
 #pragma once
 
+#include "rbee/api/running.hpp"
 #include "rbee/base/clock.hpp"
 #include "rbee/engine/engine.hpp"
 #include "rbee/runtime/timers.hpp"
 #include "rbee/telemetry/log.hpp"
 #include "rbee/telemetry/metrics.hpp"
-#include "rbee/worker/running.hpp"
 #include "rbee/worker/slots.hpp"
 #include "rbee/worker/status.hpp"
 #include "rbee/worker/worker_metrics.hpp"
@@ -56,7 +56,7 @@ struct Core {
     WorkerStatus status;
     SlotPool slots;
     runtime::Notifier idle; ///< Told when the last running request has gone.
-    RunningRequests running;
+    api::RunningRequests running;
     engine::ModelInfo model; ///< Once loaded.
 };
 

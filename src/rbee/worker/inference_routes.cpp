@@ -17,7 +17,6 @@
 namespace rbee::worker {
 
 namespace asio = boost::asio;
-namespace json = boost::json;
 
 using engine::Dialect;
 

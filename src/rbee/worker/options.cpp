@@ -1,6 +1,5 @@
 #include "rbee/worker/options.hpp"
 
-#include "rbee/auth/bearer.hpp"
 #include "rbee/base/ids.hpp"
 #include "rbee/domain/model_ref.hpp"
 #include "rbee/domain/validate.hpp"
@@ -16,8 +15,6 @@
 
 namespace rbee::worker {
 namespace {
-
-constexpr std::size_t network_token_bytes_min = 16;
 
 /// Arguments as they are, before they make sense together.
 struct Raw {
@@ -52,7 +49,7 @@ void declare(CLI::App& app, WorkerOptions& options, Raw& raw) {
     app.footer(
         "Flags of llama-server may follow after --, such as: -- --ctx-size 8192 --threads 4\n"
         "Environment: LLORCH_API_TOKEN_FILE, LLORCH_API_TOKEN, LLORCH_LOG_FORMAT (json or "
-        "pretty)"
+        "pretty), LLORCH_LOG_LEVEL (trace, debug, info, warn, error or off)"
     );
 }
 
@@ -127,36 +124,6 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
         out.output = fmt::format("llm-worker-rbee: {}\n", finished.error().what);
     }
     return out;
-}
-
-Result<Secret> load_token(const WorkerOptions& options, const config::Environment& environment) {
-    std::string path = options.token_file;
-    if (path.empty()) {
-        path = environment("LLORCH_API_TOKEN_FILE").value_or("");
-    }
-    if (!path.empty()) {
-        return auth::load_token_file(path);
-    }
-    return Secret(environment("LLORCH_API_TOKEN").value_or(""));
-}
-
-Result<void> check_bind(const http::Endpoint& endpoint, const Secret& token) {
-    if (http::is_loopback(endpoint)) {
-        return {};
-    }
-    if (token.empty()) {
-        return fail(Errc::invalid_argument, "API token required for non-loopback bind");
-    }
-    if (token.expose().size() < network_token_bytes_min) {
-        return fail(
-            Errc::invalid_argument,
-            fmt::format(
-                "API token too short for non-loopback bind: {} characters at least",
-                network_token_bytes_min
-            )
-        );
-    }
-    return {};
 }
 
 } // namespace rbee::worker

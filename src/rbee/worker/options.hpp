@@ -1,8 +1,5 @@
 #pragma once
 
-#include "rbee/base/result.hpp"
-#include "rbee/base/secret.hpp"
-#include "rbee/config/paths.hpp"
 #include "rbee/http/url.hpp"
 
 #include <cstdint>
@@ -38,13 +35,5 @@ struct CommandLine {
 
 /// Reads the arguments without the program's name.
 [[nodiscard]] CommandLine parse_command_line(const std::vector<std::string>& arguments);
-
-/// The bearer token: --token-file, LLORCH_API_TOKEN_FILE or LLORCH_API_TOKEN, the first that is
-/// there; an empty Secret when none is. Fails when the file cannot be used.
-[[nodiscard]] Result<Secret>
-load_token(const WorkerOptions& options, const config::Environment& environment);
-
-/// Behaviour.md 8.3: only a loopback address may do without a token, others need 16 characters.
-[[nodiscard]] Result<void> check_bind(const http::Endpoint& endpoint, const Secret& token);
 
 } // namespace rbee::worker

@@ -4,10 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -109,61 +106,6 @@ TEST(Options, PrintVersionAndHelp) {
     const CommandLine help = parse_command_line({"--help"});
     EXPECT_EQ(help.exit_code, 0);
     EXPECT_THAT(help.output, HasSubstr("--listen-fd"));
-}
-
-class TokenTest : public testing::Test {
-protected:
-    TokenTest() {
-        std::string path = testing::TempDir() + "worker-token-XXXXXX";
-        directory_ = ::mkdtemp(path.data());
-    }
-    ~TokenTest() override { std::filesystem::remove_all(directory_); }
-
-    std::string file(const std::string& name, const std::string& content) {
-        const std::string path = directory_ + "/" + name;
-        std::ofstream(path) << content;
-        std::filesystem::permissions(
-            path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write
-        );
-        return path;
-    }
-    Result<Secret> load() {
-        return load_token(options_, [this](std::string_view name) -> std::optional<std::string> {
-            const auto found = environment_.find(std::string(name));
-            return found == environment_.end() ? std::nullopt : std::optional(found->second);
-        });
-    }
-
-    std::string directory_;
-    WorkerOptions options_;
-    std::map<std::string, std::string> environment_;
-};
-
-TEST_F(TokenTest, TheFirstSourceWins) {
-    EXPECT_TRUE(load()->empty());
-    environment_["LLORCH_API_TOKEN"] = "from-variable";
-    EXPECT_EQ(load()->expose(), "from-variable");
-    environment_["LLORCH_API_TOKEN_FILE"] = file("env", "from-env-file\n");
-    EXPECT_EQ(load()->expose(), "from-env-file");
-    options_.token_file = file("arg", "from-argument\n");
-    EXPECT_EQ(load()->expose(), "from-argument");
-}
-
-TEST_F(TokenTest, AFileThatCannotBeUsedIsAnError) {
-    environment_["LLORCH_API_TOKEN"] = "from-variable";
-    options_.token_file = directory_ + "/missing";
-    EXPECT_FALSE(load().has_value());
-}
-
-TEST(BindPolicy, OnlyLoopbackMayBeOpen) {
-    const http::Endpoint everywhere{.host = "0.0.0.0", .port = 1, .unix_path = {}};
-    const http::Endpoint local{.host = "127.0.0.1", .port = 1, .unix_path = {}};
-    EXPECT_TRUE(check_bind(local, Secret()).has_value());
-    const auto refused = check_bind(everywhere, Secret());
-    ASSERT_FALSE(refused.has_value());
-    EXPECT_EQ(refused.error().what, "API token required for non-loopback bind");
-    EXPECT_FALSE(check_bind(everywhere, Secret("short")).has_value());
-    EXPECT_TRUE(check_bind(everywhere, Secret("0123456789abcdef")).has_value());
 }
 
 TEST(Listener, OpensAFreePortAndSaysWhenOneIsTaken) {

@@ -1,7 +1,6 @@
 #include "rbee/worker/answer.hpp"
 #include "rbee/worker/generation.hpp"
 #include "rbee/worker/generation_stream.hpp"
-#include "rbee/worker/running.hpp"
 #include "rbee/worker/slots.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -39,29 +38,6 @@ TEST(SlotPool, GivesEachSlotOnceAndTakesItBackOnce) {
     second.reset();
     EXPECT_EQ(pool.busy(), 0U);
     EXPECT_THAT(seen, testing::ElementsAre(1, 2, 1, 0));
-}
-
-TEST(RunningRequests, CancelsAllWithTheIdAndTellsWhenEmpty) {
-    int emptied = 0;
-    RunningRequests running([&] { ++emptied; });
-    CancelSource a;
-    CancelSource b;
-    CancelSource c;
-    {
-        const auto one = running.add({"corr-1", "job"}, a);
-        const auto two = running.add({"corr-2", "job"}, b);
-        const auto three = running.add({"corr-3"}, c);
-        EXPECT_EQ(running.cancel("job", CancelReason::requested), 2U);
-        EXPECT_EQ(running.cancel("nobody", CancelReason::requested), 0U);
-        EXPECT_EQ(a.reason(), CancelReason::requested);
-        EXPECT_EQ(b.reason(), CancelReason::requested);
-        EXPECT_FALSE(c.cancelled());
-        EXPECT_EQ(running.cancel_all(CancelReason::shutdown), 3U);
-        EXPECT_EQ(a.reason(), CancelReason::requested); // the first reason stays
-        EXPECT_EQ(c.reason(), CancelReason::shutdown);
-    }
-    EXPECT_TRUE(running.empty());
-    EXPECT_EQ(emptied, 1);
 }
 
 /// Reads a stream to its end on its own loop while threads write to it.

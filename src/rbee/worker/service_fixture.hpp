@@ -21,6 +21,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,7 +48,7 @@ protected:
         EXPECT_TRUE(server_.serve(std::move(listener->socket)).has_value());
     }
 
-    ~ServiceTest() override {
+    void TearDown() override {
         client_.close_idle();
         bool stopped = false;
         boost::asio::co_spawn(loop_, server_.stop(), [&](const std::exception_ptr&) {
@@ -88,7 +89,11 @@ protected:
     template <typename T>
     T finish(const std::shared_ptr<Pending<T>>& pending) {
         run_until([&] { return pending->value.has_value(); });
-        return std::move(*pending->value);
+        std::optional<T>& value = pending->value;
+        if (!value) {
+            throw std::runtime_error("the coroutine did not end");
+        }
+        return std::move(*value);
     }
 
     [[nodiscard]] http::ClientRequest

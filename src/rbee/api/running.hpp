@@ -3,7 +3,6 @@
 #include "rbee/base/cancel.hpp"
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <list>
 #include <string>
@@ -11,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace rbee::worker {
+namespace rbee::api {
 
 /// The requests that run now, by the ids under which a client may cancel them. Belongs to one event
 /// loop; must outlive its entries.
@@ -39,14 +38,17 @@ public:
         Items::iterator at_;
     };
 
+    RunningRequests() = default;
     /// `emptied` is called when the last entry goes.
     explicit RunningRequests(std::function<void()> emptied) : emptied_(std::move(emptied)) {}
 
-    /// `cancel` must outlive the entry.
+    /// `cancel` must outlive the entry. Empty ids name nothing.
     Entry add(std::vector<std::string> ids, CancelSource& cancel);
     /// Cancels every request with that id and returns how many there were.
     std::size_t cancel(std::string_view id, CancelReason reason);
+    /// Cancels all of them and returns how many there were.
     std::size_t cancel_all(CancelReason reason);
+    [[nodiscard]] std::size_t count() const { return items_.size(); }
     [[nodiscard]] bool empty() const { return items_.empty(); }
 
 private:
@@ -54,4 +56,4 @@ private:
     std::function<void()> emptied_;
 };
 
-} // namespace rbee::worker
+} // namespace rbee::api
