@@ -1,9 +1,10 @@
-#include "rbee/config/paths.hpp"
+#include "rbee/auth/token_source.hpp"
 #include "rbee/engine/engine.hpp"
 #include "rbee/worker/app.hpp"
 #include "rbee/worker/options.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -26,15 +27,6 @@ std::optional<std::string> environment(std::string_view name) {
     return std::string(value);
 }
 
-/// Reads variables. The token is taken out at once: no child and no crash report shall show it.
-rbee::config::Environment take_environment() {
-    auto token = environment(token_variable);
-    ::unsetenv(token_variable); // NOLINT(concurrency-mt-unsafe): no other thread runs yet
-    return [token = std::move(token)](std::string_view name) {
-        return name == token_variable ? token : environment(name);
-    };
-}
-
 } // namespace
 
 int main(int argc, char** argv) {
@@ -48,7 +40,9 @@ int main(int argc, char** argv) {
         return *command.exit_code;
     }
     auto app = rbee::worker::WorkerApp::create(
-        std::move(command.options), take_environment(), rbee::engine::make_llama_engine()
+        std::move(command.options),
+        {environment, rbee::auth::take_from_environment(::environ, token_variable)},
+        rbee::engine::make_llama_engine()
     );
     if (!app) {
         fmt::print(stderr, "llm-worker-rbee: {}\n", app.error().what);

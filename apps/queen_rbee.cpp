@@ -1,3 +1,6 @@
+#include "rbee/auth/token_source.hpp"
+#include "rbee/base/secret.hpp"
+#include "rbee/process/core_dumps.hpp"
 #include "rbee/queen/app.hpp"
 #include "rbee/queen/options.hpp"
 
@@ -54,10 +57,13 @@ int main(int argc, char** argv) {
         std::fputs(line.text.c_str(), line.exit_code == 0 ? stdout : stderr);
         return line.exit_code;
     }
-    auto token = rbee::queen::load_token(*line.options, environment);
-    ::unsetenv(token_variable); // NOLINT(concurrency-mt-unsafe): no other thread runs yet
+    rbee::Secret from_environment = rbee::auth::take_from_environment(::environ, token_variable);
+    auto token = rbee::queen::load_token(*line.options, environment, std::move(from_environment));
     if (!token) {
         return complain(token.error().what);
+    }
+    if (!line.options->core_dumps) {
+        rbee::process::forbid_core_dumps();
     }
     const auto announce = [](const std::string& text) {
         std::puts(text.c_str());

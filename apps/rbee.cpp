@@ -1,3 +1,4 @@
+#include "rbee/auth/token_source.hpp"
 #include "rbee/cli/program.hpp"
 
 #include <unistd.h>
@@ -21,7 +22,7 @@ rbee::cli::Environment read_environment() {
         }
     }
     // Children get the token only from the code that means to give it.
-    ::unsetenv("LLORCH_API_TOKEN"); // NOLINT(concurrency-mt-unsafe): no other thread runs yet
+    (void)rbee::auth::take_from_environment(environ, "LLORCH_API_TOKEN");
     return rbee::cli::Environment(std::move(values));
 }
 

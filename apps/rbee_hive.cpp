@@ -1,5 +1,7 @@
+#include "rbee/auth/token_source.hpp"
 #include "rbee/hive/app.hpp"
 #include "rbee/hive/options.hpp"
+#include "rbee/process/core_dumps.hpp"
 
 #include <fmt/format.h>
 #include <limits.h>
@@ -28,6 +30,8 @@ std::optional<std::string> environment(std::string_view name) {
 
 rbee::hive::Surroundings surroundings() {
     rbee::hive::Surroundings out;
+    // First of all: no child and no picture of the environment shall show it.
+    out.token = rbee::auth::take_from_environment(environ, "LLORCH_API_TOKEN");
     out.environment = environment;
     for (char** variable = environ; *variable != nullptr; ++variable) {
         out.environment_list.emplace_back(*variable);
@@ -45,12 +49,24 @@ rbee::hive::Surroundings surroundings() {
 } // namespace
 
 int main(int argc, char** argv) {
-    auto command = rbee::hive::parse_command_line({argv + 1, argv + argc}, surroundings());
-    // No child and no crash report shall show it.
-    ::unsetenv("LLORCH_API_TOKEN"); // NOLINT(concurrency-mt-unsafe): no other thread runs yet
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    const rbee::hive::Surroundings around = surroundings();
+    auto command = rbee::hive::parse_command_line(arguments, around);
+    if (command.settings && command.settings->join) {
+        const auto name = rbee::hive::join_queen(*command.settings->join);
+        if (!name) {
+            fmt::print(stderr, "rbee-hive: {}\n", name.error().what);
+            return 1;
+        }
+        fmt::print(stderr, "rbee-hive: joined as {}\n", *name);
+        command = rbee::hive::parse_command_line(arguments, around); // with what the queen gave
+    }
     if (!command.settings) {
         fmt::print(command.exit_code == 0 ? stdout : stderr, "{}", command.text);
         return command.exit_code;
+    }
+    if (!command.settings->core_dumps) {
+        rbee::process::forbid_core_dumps();
     }
     auto app = rbee::hive::HiveApp::create(std::move(*command.settings));
     if (!app) {

@@ -1,11 +1,29 @@
 """Fixtures: test models made on the spot, and one shared cluster for tests that change nothing."""
 
+import itertools
+
 import pytest
 
-from harness import Cluster, make_corrupt_model, make_model
+from harness import Api, Cluster, make_corrupt_model, make_model
+
+tests = itertools.count(1)
 
 HELLO = "Hello from a scripted model.\nIt says this and nothing else."
 TOOL_CALL = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
+
+
+def pytest_collection_modifyitems(items):
+    """What looks at the traces of all tests comes last."""
+    items.sort(key=lambda item: item.name.startswith("test_after_all_"))
+
+
+@pytest.fixture(autouse=True)
+def own_address():
+    """Mistakes are counted by address: those of one test must not be held against the next."""
+    number = next(tests)
+    Api.source = f"127.0.{1 + number // 250}.{1 + number % 250}"
+    yield
+    Api.source = None
 
 
 @pytest.fixture(scope="session")

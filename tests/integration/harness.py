@@ -48,6 +48,8 @@ def wait_for(condition, seconds=20.0, what="condition"):
 class Api:
     """A small HTTP client for one program; a fresh connection for each call."""
 
+    source = None  # Loopback address to call from; each test has its own, see conftest.py.
+
     def __init__(self, url, token=TOKEN):
         self.url = url
         self.token = token
@@ -55,7 +57,10 @@ class Api:
         self.host, self.port = parts.hostname, parts.port
 
     def connect(self, timeout=60):
-        return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        own = (Api.source, 0) if Api.source and self.host.startswith("127.") else None
+        return http.client.HTTPConnection(
+            self.host, self.port, timeout=timeout, source_address=own
+        )
 
     def headers(self, extra=None):
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -147,6 +152,8 @@ def make_corrupt_model(directory):
 class Program:
     """One running daemon. Knows its URL from the ready line; its log is kept for failures."""
 
+    every = []  # For the search for tokens when all tests have run.
+
     def __init__(self, arguments, home, extra_env=None, ready=True):
         self.name = pathlib.Path(arguments[0]).name
         env = {
@@ -160,6 +167,8 @@ class Program:
         for name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "LLVM_PROFILE_FILE"):
             if name in os.environ:
                 env[name] = os.environ[name]
+        if "ASAN_OPTIONS" in os.environ:
+            env["RBEE_CORE_DUMPS"] = "on"  # the leak check looks at the process as a debugger does
         env.update(extra_env or {})
         self.started = time.monotonic()
         self.process = subprocess.Popen(
@@ -171,6 +180,7 @@ class Program:
             start_new_session=True,
         )
         self.log = []
+        Program.every.append(self)
         self.lines = queue.Queue()
         self._readers = [
             threading.Thread(target=self._read_stdout, daemon=True),
@@ -233,11 +243,38 @@ class Program:
         self.process.wait(10)
 
 
+# Each worker has a token that only it and its hive know. This writes it down on its way.
+EAVESDROPPER = """#!/bin/bash
+read -r -u 5 token
+umask 077
+printf %s "$token" > "$RBEE_HOME/worker-tokens/$2"
+exec 5<<<"$token"
+exec {worker} "$@"
+"""
+
+
+def known_worker_tokens(home):
+    """The variables with which workers of the hives in `home` can be called by tests."""
+    folder = pathlib.Path(home) / "worker-tokens"
+    folder.mkdir(parents=True, exist_ok=True)
+    script = folder / "worker.sh"
+    script.write_text(EAVESDROPPER.format(worker=BIN / "llm-worker-rbee"))
+    script.chmod(0o755)
+    return {"RBEE_WORKER_BINARY": str(script)}
+
+
+def worker_token(home, worker_id):
+    """The token of one worker, see known_worker_tokens()."""
+    file = pathlib.Path(home) / "worker-tokens" / worker_id
+    return wait_for(lambda: file.exists() and file.read_text(), what="token of the worker")
+
+
 class Cluster:
     """A queen with the local hive that it starts."""
 
-    def __init__(self, home, models_dir, slots=4, queen_args=(), extra_env=None):
+    def __init__(self, home, models_dir, slots=4, queen_args=(), extra_env=None, spy=True):
         self.home = pathlib.Path(home)
+        extra_env = {**(known_worker_tokens(home) if spy else {}), **(extra_env or {})}
         self.queen = Program(
             [
                 BIN / "queen-rbee",
@@ -263,6 +300,10 @@ class Cluster:
 
     def hive_api(self):
         return Api(self.wait_hive()[0]["url"])
+
+    def worker_api(self, worker):
+        """For calls past queen and hive."""
+        return Api(worker["url"], worker_token(self.home, worker["id"]))
 
     def hive_log(self):
         """The JSON log lines of the local hive."""

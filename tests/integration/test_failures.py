@@ -57,7 +57,7 @@ def test_Gap_G12b_client_that_leaves_frees_the_slot(cluster):
     wait_for(lambda: cluster.find(worker["id"])["slots_available"] == 0, what="slot taken")
     context.__exit__(None, None, None)
     left = time.monotonic()
-    direct = Api(worker["url"])
+    direct = cluster.worker_api(worker)
     wait_for(
         lambda: direct.post("/v1/completions", {"prompt": "x", "max_tokens": 1}).status == 200,
         what="worker slot free",
@@ -87,7 +87,7 @@ def test_Gap_G12c_delete_stops_a_request_and_repeats_are_204(cluster):
 def test_EH_018a_a_full_worker_says_503_with_its_counts(cluster):
     worker = cluster.spawn("endless", slots=1)
     context, _, _ = start_endless(cluster.api)
-    answer = Api(worker["url"]).post("/v1/completions", {"prompt": "x", "max_tokens": 1})
+    answer = cluster.worker_api(worker).post("/v1/completions", {"prompt": "x", "max_tokens": 1})
     assert answer.status == 503
     error = answer.error()
     assert error["code"] == "ALL_SLOTS_BUSY"

@@ -5,7 +5,7 @@ import json
 import re
 
 from conftest import HELLO, TOOL_CALL
-from harness import Api, wait_for
+from harness import wait_for
 
 
 def test_streamed_chat_is_exactly_what_the_model_says(shared):
@@ -94,7 +94,7 @@ def test_two_models_twenty_streams_every_token_in_order(cluster):
     body = {"prompt": "x", "max_tokens": 400, "temperature": 0}
     expected = {}
     for model, worker in workers.items():
-        answer = Api(worker["url"]).post("/v1/completions", body)
+        answer = cluster.worker_api(worker).post("/v1/completions", body)
         assert answer.status == 200, answer.body
         expected[model] = answer.json()["choices"][0]["text"]
         numbers = [int(n) for n in re.findall(r"\d+", expected[model])]

@@ -76,7 +76,7 @@ def test_HREG_04_a_busy_worker_is_tried_and_its_503_is_shown(tmp_path, models_di
             refused = rbee.run("--json", "infer", "--model", "endless", "hi")
             assert refused.code == 1, refused
             assert json.loads(refused.err)["error"]["code"] == "QUEUE_FULL"
-            direct = Api(worker["url"]).post("/v1/completions", {"prompt": "x", "max_tokens": 1})
+            direct = cluster.worker_api(worker).post("/v1/completions", {"prompt": "x", "max_tokens": 1})
             assert direct.status == 503 and direct.error()["code"] == "ALL_SLOTS_BUSY"
         assert [w["id"] for w in cluster.workers()] == [worker["id"]]
     finally:

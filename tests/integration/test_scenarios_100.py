@@ -17,6 +17,7 @@ import pytest
 from cli import Cli
 from harness import (
     BIN, ENGINE_ARGS, TOKEN, Api, Cluster, Program, make_corrupt_model, make_model, sse_events, wait_for,
+    worker_token,
 )
 
 LAYERS = 64
@@ -55,6 +56,7 @@ def spawn_loading(cluster, **body):
     answer = cluster.hive_api().post("/v1/workers/spawn", body)
     assert answer.status == 200, answer.body
     entry = hive_entry(cluster, answer.json()["worker_id"])
+    worker_token(cluster.home, entry["id"])  # from then on it is the worker itself
     os.kill(entry["pid"], signal.SIGSTOP)
     assert hive_entry(cluster, entry["id"])["state"] == "loading"
     return entry
@@ -97,9 +99,10 @@ def test_WLIF_01_spawn_uses_model_backend_device_and_port_and_loads_in_the_backg
     assert given["--model"].endswith("/deep.gguf")
     assert words[words.index("--slots") + 1] == "2"
     assert not any(TOKEN in word for word in words)  # secrets are never arguments
-    assert f"LLORCH_API_TOKEN={TOKEN}" in process.joinpath("environ").read_bytes().decode()
+    environment = process.joinpath("environ").read_bytes()
+    assert b"LLORCH_API_TOKEN" not in environment and TOKEN.encode() not in environment
     # It is bound and answers while it loads.
-    direct = Api(worker["url"])
+    direct = deep.worker_api(worker)
     assert direct.get("/health").json()["state"] == "loading"
     ready = wait_for(lambda: deep.find(worker["id"], {"idle"}), 30, "worker idle")
     assert (ready["pid"], ready["url"]) == (worker["pid"], worker["url"])
@@ -157,7 +160,8 @@ def test_WLIF_02_the_hive_acknowledges_and_updates_its_registry(deep):
     worker = spawn_loading(deep)
     notice = {name: worker[name] for name in ("url", "model_ref", "backend", "device")}
     notice |= {"worker_id": worker["id"], "state": "idle", "slots_total": 4}
-    hive = deep.hive_api()
+    assert deep.hive_api().post("/v1/workers/ready", notice).status == 403  # only it itself may
+    hive = Api(deep.hive_api().url, worker_token(deep.home, worker["id"]))
     answer = hive.post("/v1/workers/ready", notice)
     assert answer.status == 200
     assert answer.json() == {"message": "Worker registered as ready"}
@@ -264,7 +268,7 @@ def test_WLIF_03_registration_has_eight_fields_and_lives_in_memory(tmp_path, dee
 def test_WLIF_04_while_loading_the_worker_names_its_progress_and_the_cli_follows(deep, rbee):
     terminal = rbee.terminal("workers", "spawn", "deep")
     worker = loading(deep)
-    direct = Api(worker["url"])
+    direct = deep.worker_api(worker)
     ready = direct.get("/v1/ready").json()
     assert ready == {"ready": False, "state": "loading", "progress_url": "/v1/loading/progress"}
     refused = direct.post("/v1/completions", {"prompt": "x"})
@@ -278,7 +282,7 @@ def test_WLIF_04_while_loading_the_worker_names_its_progress_and_the_cli_follows
 def test_WLIF_05_progress_reports_layers_and_vram_then_ready_and_the_end(deep, rbee):
     terminal = rbee.terminal("workers", "spawn", "deep")
     worker = loading(deep)
-    direct = Api(worker["url"])
+    direct = deep.worker_api(worker)
     connection = direct.connect()
     connection.request("GET", "/v1/loading/progress", headers=direct.headers())
     response = connection.getresponse()
@@ -302,7 +306,7 @@ def test_WLIF_06_after_loading_it_is_idle_and_inference_follows(deep, rbee):
     assert outcome.code == 0 and outcome.out.strip(), outcome
     assert "\x1b" not in outcome.err and "layers" not in outcome.err  # no bar in a pipe
     worker = next(w for w in deep.workers() if w["state"] == "idle")
-    ready = Api(worker["url"]).get("/v1/ready").json()
+    ready = deep.worker_api(worker).get("/v1/ready").json()
     assert (ready["ready"], ready["state"], ready["model_loaded"]) == (True, "idle", True)
     stop(deep, worker)
 

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from cli import Cli, free_port
-from harness import Api, Cluster, alive, children_of, make_model, wait_for
+from harness import Api, Cluster, alive, children_of, make_model, wait_for, worker_token
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_INF_01_tokens_come_indexed_and_end_and_only_for_those_allowed(cluster):
     worker = cluster.spawn("count-a", slots=1)
     body = {"prompt": "x", "max_tokens": 20, "temperature": 0}
     assert Api(worker["url"], token=None).post("/v1/inference", body).status == 401
-    with Api(worker["url"]).stream("/v1/inference", body) as (status, fields, events):
+    with cluster.worker_api(worker).stream("/v1/inference", body) as (status, fields, events):
         assert status == 200 and fields["Content-Type"].startswith("text/event-stream")
         data = [text for _, text in events]
     assert data[-1] == "[DONE]"
@@ -117,7 +117,7 @@ def refused(tmp_path_factory, slow_dir):
         threading.Thread(target=read_on, daemon=True).start()
         begin = time.monotonic()
         arguments = ("infer", "--model", "slow", "x")
-        direct = Cli(home, worker["url"]).start(*arguments)
+        direct = Cli(home, worker["url"], worker_token(home, worker["id"])).start(*arguments)
         queued = Cli(home, cluster.queen.url).start(*arguments)
         outcomes = {"worker": direct.wait(), "queen": queued.wait()}
         outcomes["seconds"] = time.monotonic() - begin
@@ -184,7 +184,7 @@ def test_EH_013b_silence_is_declared_a_stall_and_cancelled(cluster, rbee):
     wait_for(lambda: request_lines(cluster.queen, "DELETE /v1/inference/"), 5, "DELETE logged")
     slot_free(cluster, worker)
     body = {"prompt": "x", "max_tokens": 1}
-    direct = Api(worker["url"])
+    direct = cluster.worker_api(worker)
     wait_for(lambda: direct.post("/v1/completions", body).status == 200, what="worker serves again")
 
 
@@ -247,7 +247,7 @@ def test_Gap_G12a_the_wait_for_the_acknowledgement_ends_after_5_s(cluster, rbee)
 
 def test_Gap_C4_of_two_arrivals_for_the_last_slot_exactly_one_gets_it(cluster):
     worker = cluster.spawn("endless", slots=4)
-    direct = Api(worker["url"])
+    direct = cluster.worker_api(worker)
     held = [hold_slot(direct, "endless") for _ in range(3)]
     together = threading.Barrier(2)
 

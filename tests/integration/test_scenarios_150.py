@@ -7,7 +7,7 @@ import pytest
 
 from cli import Cli
 from conftest import HELLO
-from harness import Api, wait_for
+from harness import wait_for
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_CLI_09_logs_follow_streams_until_ctrl_c(cluster, rbee, how):
     def one_request():
         body = {"prompt": "x", "max_tokens": 1}
         headers = {"X-Correlation-Id": request_id}
-        assert Api(worker["url"]).post("/v1/completions", body, headers=headers).status == 200
+        assert cluster.worker_api(worker).post("/v1/completions", body, headers=headers).status == 200
 
     if how == "terminal":
         terminal = rbee.terminal(*arguments)

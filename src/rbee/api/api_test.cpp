@@ -5,15 +5,20 @@
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
 #include <string>
+#include <vector>
 
 namespace rbee::api {
 namespace {
 
 namespace json = boost::json;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
 
 TEST(ErrorBody, HasTheOneShapeAndIsAnOpenAiError) {
     const Error error{Errc::busy, "all 4 slots are taken", {}};
@@ -122,6 +127,32 @@ TEST(RouteFields, RefusesOtherShapes) {
     }
 }
 
+TEST(RouteFields, BoundsWhatRoutingUses) {
+    const auto refused = [](std::string body) {
+        const auto fields = route_fields(body);
+        return fields ? ""
+                      : fields.error().fields.at(0).field + " " +
+                            fields.error().fields.at(0).constraint;
+    };
+    EXPECT_EQ(refused(R"({"model":"org/name","max_tokens":100,"n_predict":-1})"), "");
+    EXPECT_EQ(refused(R"({"max_tokens":null,"max_completion_tokens":2147483647})"), "");
+    EXPECT_EQ(refused(R"({"model":"a\nb"})"), "model characters");
+    EXPECT_EQ(refused(R"({"model":")" + std::string(513, 'a') + R"("})"), "model max_length(512)");
+    EXPECT_EQ(refused(R"({"job_id":"a\u001b"})"), "job_id characters");
+    EXPECT_EQ(refused(R"({"max_tokens":-2})"), "max_tokens range(-1..=2147483647)");
+    EXPECT_EQ(refused(R"({"max_tokens":2147483648})"), "max_tokens range(-1..=2147483647)");
+    EXPECT_EQ(refused(R"({"max_output_tokens":"many"})"), "max_output_tokens type(integer)");
+    EXPECT_EQ(refused(R"({"n_predict":1.5})"), "n_predict type(integer)");
+}
+
+TEST(RouteFields, FindsNullBytesInAnyText) {
+    const auto accepted = [](std::string body) { return route_fields(body).has_value(); };
+    EXPECT_FALSE(accepted(R"({"prompt":"a\u0000b"})"));
+    EXPECT_FALSE(accepted(R"({"messages":[{"content":"\\\u0000"}]})"));
+    EXPECT_TRUE(accepted(R"({"prompt":"a\\u0000b"})")); // a backslash and letters
+    EXPECT_TRUE(accepted(R"({"prompt":"\u0001"})"));
+}
+
 RC_GTEST_PROP(RouteFields, NoiseIsNeverACrash, (std::string noise)) {
     (void)route_fields(noise).has_value();
     std::string wrapped = "{\"prompt\":\"" + noise + "\",\"model\":\"m\"}";
@@ -172,11 +203,91 @@ TEST(Types, WrongFieldsAreNamed) {
     );
     EXPECT_EQ(
         spawn_from_json({{"model_ref", "a"}, {"engine_args", {1}}}).error().what,
-        "engine_args: elements must be strings"
+        "engine_args: must be a string"
     );
-    EXPECT_TRUE(report_from_json({{"hive_id", "a"}, {"url", "u"}, {"workers", {"x"}}})
+    EXPECT_TRUE(report_from_json({{"hive_id", "a"}, {"url", "http://a:1"}, {"workers", {"x"}}})
                     .error()
                     .what.starts_with("workers: "));
+}
+
+std::vector<std::string> fields_of(const Error& error) {
+    std::vector<std::string> out;
+    for (const FieldError& field : error.fields) {
+        out.push_back(field.field + " " + field.constraint);
+    }
+    return out;
+}
+
+TEST(Types, AllWrongFieldsAreListedAndNoneOfTheValues) {
+    const json::object worker{
+        {"id", "a_PAYLOAD"}, {"model_ref", "x\nPAYLOAD"}, {"started_at", "PAYLOAD"}
+    };
+    const auto report = report_from_json(
+        {{"hive_id", "PAYLOAD@"},
+         {"url", "ftp://PAYLOAD"},
+         {"ram_total_bytes", -1},
+         {"workers", json::array{worker}}}
+    );
+    ASSERT_FALSE(report.has_value());
+    EXPECT_THAT(
+        fields_of(report.error()),
+        ElementsAre(
+            "hive_id characters",
+            "url format",
+            "workers[0].id characters",
+            "workers[0].model_ref characters",
+            "workers[0].started_at rfc3339",
+            "ram_total_bytes type(unsigned)"
+        )
+    );
+    EXPECT_TRUE(report.error().what.starts_with("Invalid node name: "));
+    const auto body = json::serialize(error_object(report.error(), "id"));
+    EXPECT_THAT(body, HasSubstr(R"("param":"hive_id")"));
+    EXPECT_THAT(body, HasSubstr(R"("details":{"errors":[{"field":"hive_id","constraint":)"));
+    EXPECT_THAT(body, Not(HasSubstr("PAYLOAD")));
+}
+
+TEST(Types, SpawnChecksEveryField) {
+    const auto refused = [](json::object body) {
+        body.emplace("model_ref", "tiny");
+        const auto parsed = spawn_from_json(body);
+        return parsed ? "" : parsed.error().fields.at(0).field + ": " + parsed.error().what;
+    };
+    EXPECT_EQ(refused({}), "");
+    EXPECT_EQ(refused({{"slots", 256}, {"device", 5}, {"node", "a.b"}, {"backend", "cuda"}}), "");
+    EXPECT_THAT(refused({{"model_ref", "org/repo"}}), HasSubstr("reference format"));
+    EXPECT_THAT(refused({{"backend", "rocm"}}), HasSubstr("[cpu, cuda, metal]"));
+    EXPECT_THAT(refused({{"slots", 0}}), HasSubstr("slots must be between 1 and 256"));
+    EXPECT_THAT(refused({{"device", 1.5}}), HasSubstr("integer of at least 0"));
+    EXPECT_THAT(refused({{"device", 1ULL << 40U}}), HasSubstr("between 0 and 4294967295"));
+    EXPECT_THAT(refused({{"node", "a@b"}}), HasSubstr("Invalid node name"));
+    EXPECT_THAT(refused({{"engine_args", {"a", "\x1b"}}}), HasSubstr("engine_args[1]"));
+    EXPECT_THAT(refused({{"engine_args", json::array(65, "x")}}), HasSubstr("at most 64"));
+    EXPECT_THAT(refused({{"model_path", "../a"}}), HasSubstr("path traversal detected"));
+    EXPECT_THAT(refused({{"model_path", "/a"}}), HasSubstr("absolute paths not allowed"));
+    EXPECT_THAT(refused({{"model_path", ""}}), HasSubstr("model_path is required"));
+    EXPECT_EQ(refused({{"model_path", nullptr}}), "");
+    const auto path = spawn_from_json({{"model_path", "sub/a.gguf"}});
+    ASSERT_TRUE(path.has_value());
+    EXPECT_EQ(json::serialize(to_json(*path)), R"({"backend":"cpu","model_path":"sub/a.gguf"})");
+}
+
+TEST(Types, ProseOfOtherProgramsIsMadeHarmless) {
+    const auto notice = ready_from_json(
+        {{"worker_id", "w-1"},
+         {"url", "http://127.0.0.1:1"},
+         {"model_ref", "tiny"},
+         {"backend", "cpu"},
+         {"reason", "line\nnext\x1b[31m"}}
+    );
+    ASSERT_TRUE(notice.has_value());
+    EXPECT_EQ(notice->reason, "line next [31m");
+}
+
+TEST(Types, HeartbeatsNameTheirWorker) {
+    EXPECT_EQ(heartbeat_from_json({{"worker_id", "w-1"}}).value(), "w-1");
+    EXPECT_FALSE(heartbeat_from_json({{"worker_id", "w 1"}}).has_value());
+    EXPECT_FALSE(heartbeat_from_json({{"worker_id", "w-1"}, {"timestamp", "now"}}).has_value());
 }
 
 } // namespace

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace rbee::api {
 
@@ -19,6 +20,9 @@ public:
     ApiClient(http::Client& client, http::Endpoint endpoint, Secret token);
 
     [[nodiscard]] const http::Endpoint& endpoint() const { return endpoint_; }
+
+    /// The token of calls from now on.
+    void set_token(Secret token) { token_ = std::move(token); }
 
     struct Request {
         std::string method = "GET";

@@ -3,6 +3,7 @@
 #include "rbee/api/json.hpp"
 #include "rbee/http/sse.hpp"
 
+#include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
@@ -53,6 +54,8 @@ constexpr std::array exceptions = {
     Exception{"INSUFFICIENT_DISK", 507},
     Exception{"RATE_LIMITED", 429},
     Exception{"HEAD_TIMEOUT", 408},
+    Exception{"BODY_TIMEOUT", 408},
+    Exception{"TARGET_TOO_LONG", 414},
 };
 
 const Kind& kind_of(Errc code) {
@@ -71,6 +74,7 @@ Errc errc_of_status(int status) {
         return Errc::not_found;
     case 429:
         return Errc::busy;
+    case 414:
     case 431:
         return Errc::too_large;
     default:
@@ -81,6 +85,16 @@ Errc errc_of_status(int status) {
         return found->code;
     }
     return status >= 400 && status < 500 ? Errc::invalid_argument : Errc::internal;
+}
+
+json::array to_array(const std::vector<FieldError>& fields) {
+    json::array out;
+    for (const FieldError& field : fields) {
+        out.push_back(json::object{
+            {"field", field.field}, {"constraint", field.constraint}, {"message", field.message}
+        });
+    }
+    return out;
 }
 
 json::object carried_details(const Error& error) {
@@ -106,11 +120,15 @@ error_object(const Error& error, std::string_view correlation_id, const json::ob
         {"message", error.what},
         {"type", kind.type},
         {"code", wire_code_of(error)},
-        {"param", nullptr},
+        {"param",
+         error.fields.empty() ? json::value(nullptr) : json::value(error.fields.front().field)},
         {"correlation_id", correlation_id},
         {"retriable", kind.retriable},
     };
     json::object all = carried_details(error);
+    if (!error.fields.empty()) {
+        all["errors"] = to_array(error.fields);
+    }
     for (const auto& [name, value] : details) {
         all.insert_or_assign(name, value);
     }

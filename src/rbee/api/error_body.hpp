@@ -18,7 +18,8 @@ namespace rbee::api {
 
 /// The one JSON shape of every error, which is also a valid OpenAI error object:
 /// {"error":{"message","type","code","param","details"?,"correlation_id","retriable"}}. `details`
-/// join those that the error carries, and win.
+/// join those that the error carries, and win. The wrong fields, where known, are the array
+/// `errors` of the details, and `param` is the first of them.
 [[nodiscard]] boost::json::object error_object(
     const Error& error, std::string_view correlation_id, const boost::json::object& details = {}
 );

@@ -1,8 +1,10 @@
 #pragma once
 
+#include "rbee/api/validation_limiter.hpp"
 #include "rbee/auth/bearer.hpp"
 #include "rbee/base/clock.hpp"
 #include "rbee/base/result.hpp"
+#include "rbee/base/source_limiter.hpp"
 #include "rbee/http/exchange.hpp"
 #include "rbee/http/router.hpp"
 #include "rbee/http/server.hpp"
@@ -13,6 +15,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,19 +23,35 @@ namespace rbee::api {
 
 /// Largest body of control routes (behaviour.md 2.4).
 inline constexpr std::uint64_t control_body_bytes_max = 1024ULL * 1024;
-/// Largest inference body unless configured.
-inline constexpr std::uint64_t inference_body_bytes_max = 16ULL * 1024 * 1024;
 
-/// What every request of a program passes, in this order: authentication (default deny), route,
-/// handler, access log and metrics. One for each program; used from its loop.
+/// How a program sets up its gate.
+struct GateOptions {
+    std::string program; ///< Realm of WWW-Authenticate, such as "queen-rbee".
+    std::string prefix;  ///< Of the metrics: rbee_queen, rbee_hive or rbee_worker.
+    const Clock& clock;
+    bool metrics_auth = false; ///< /metrics needs the scope `metrics`; else it is open.
+    /// What connection a right may come over, such as TLS with the certificate of a hive; asked
+    /// after the token. Null: any.
+    std::function<Result<void>(const http::Exchange& exchange, http::Access needed)> connections =
+        nullptr;
+    /// Failed authentications of one source before they are answered with 429. What is accepted is
+    /// neither counted nor delayed.
+    SourceLimiter::Options failures = {};
+    /// Requests that fail validation, of one client, before they are answered with 429.
+    ValidationLimiter::Options invalid = {};
+};
+
+/// What every request of a program passes, in this order: authentication (default deny: what is not
+/// explicitly open needs a token, unknown paths too), right, route, handler, access log and
+/// metrics. All of it is decided by the head, before a byte of the body is read. One for each
+/// program; used from its loop.
 class Gate {
 public:
-    /// `prefix` names the metrics: rbee_queen, rbee_hive or rbee_worker.
     Gate(
         const auth::Authenticator& authenticator,
         telemetry::Logger& log,
         telemetry::Metrics& metrics,
-        const std::string& prefix
+        GateOptions options
     );
 
     /// Routes are added before serving.
@@ -44,11 +63,25 @@ private:
     [[nodiscard]] boost::asio::awaitable<void> serve(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> dispatch(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> serve_metrics(http::Exchange& exchange);
+    /// Nothing when the caller may go on, else the answer.
+    [[nodiscard]] std::optional<http::Response>
+    admit(http::Exchange& exchange, const http::Router::Match& match);
+    [[nodiscard]] http::Response
+    refuse(const http::Exchange& exchange, const auth::Verdict& verdict);
+    [[nodiscard]] http::Response
+    refuse_scope(const http::Exchange& exchange, std::string_view scope) const;
+    [[nodiscard]] http::Response
+    nothing_here(const http::Exchange& exchange, const http::Router::Match& match) const;
+    /// Turns an answer that says "invalid" into 429 for a client that gets too many of them.
+    void limit_invalid(const http::Exchange& exchange, http::Response& response);
     void finish(const http::Exchange& exchange);
 
     const auth::Authenticator& authenticator_;
     telemetry::Logger& log_;
     telemetry::Metrics& metrics_;
+    GateOptions options_;
+    SourceLimiter failures_;
+    ValidationLimiter invalid_;
     http::Router router_;
     struct Series;
     std::shared_ptr<Series> series_;

@@ -1,5 +1,7 @@
 #include "rbee/api/json.hpp"
 
+#include "rbee/domain/validate.hpp"
+
 #include <boost/json/parse.hpp>
 #include <boost/json/parser.hpp>
 #include <boost/json/serialize.hpp>
@@ -14,8 +16,11 @@ namespace {
 
 constexpr std::size_t depth_max = 64;
 
-std::unexpected<Error> wrong_type(std::string_view field, std::string_view expected) {
-    return fail(Errc::invalid_argument, fmt::format("{} must be {}", field, expected));
+std::unexpected<Error>
+wrong_type(std::string_view field, std::string_view type, std::string_view expected) {
+    return std::unexpected(domain::field_error(
+        field, fmt::format("type({})", type), fmt::format("{} must be {}", field, expected)
+    ));
 }
 
 const json::value* find(const json::object& object, std::string_view field) {
@@ -50,7 +55,7 @@ Result<std::optional<std::string>> get_string(const json::object& object, std::s
         return std::optional<std::string>();
     }
     if (!value->is_string()) {
-        return wrong_type(field, "a string");
+        return wrong_type(field, "string", "a string");
     }
     return std::optional<std::string>(value->get_string());
 }
@@ -67,7 +72,7 @@ get_unsigned(const json::object& object, std::string_view field) {
     if (value->is_int64() && value->get_int64() >= 0) {
         return std::optional(static_cast<std::uint64_t>(value->get_int64()));
     }
-    return wrong_type(field, "an integer of at least 0");
+    return wrong_type(field, "unsigned", "an integer of at least 0");
 }
 
 Result<std::optional<double>> get_number(const json::object& object, std::string_view field) {
@@ -76,7 +81,7 @@ Result<std::optional<double>> get_number(const json::object& object, std::string
         return std::optional<double>();
     }
     if (!value->is_number()) {
-        return wrong_type(field, "a number");
+        return wrong_type(field, "number", "a number");
     }
     return std::optional(value->to_number<double>());
 }
@@ -87,7 +92,7 @@ Result<std::optional<bool>> get_bool(const json::object& object, std::string_vie
         return std::optional<bool>();
     }
     if (!value->is_bool()) {
-        return wrong_type(field, "true or false");
+        return wrong_type(field, "boolean", "true or false");
     }
     return std::optional(value->get_bool());
 }
@@ -99,7 +104,9 @@ Result<std::string> require_string(const json::object& object, std::string_view 
     }
     std::optional<std::string> text = std::move(*value);
     if (!text || text->empty()) {
-        return fail(Errc::invalid_argument, fmt::format("{} is required", field));
+        return std::unexpected(
+            domain::field_error(field, "required", fmt::format("{} is required", field))
+        );
     }
     return std::move(*text);
 }

@@ -16,8 +16,9 @@ struct RouteFields {
 
 /// Finds `model`, `job_id` and `stream` without building a document: prompts are skipped, not
 /// parsed. The text of `body` is not changed; its capacity may grow, because the scanner needs room
-/// behind the text. Fails with Errc::invalid_argument when the body is not an object or a field has
-/// the wrong type.
+/// behind the text. Fails with Errc::invalid_argument when the body is not an object, when a field
+/// has the wrong type, the model or job_id holds control characters or is too long, the bound on
+/// tokens makes no sense, or any text holds a NUL. The rest is for the engine to judge.
 [[nodiscard]] Result<RouteFields> route_fields(std::string& body);
 
 } // namespace rbee::api

@@ -1,9 +1,10 @@
 #include "rbee/api/types.hpp"
 
-#include "rbee/api/json.hpp"
+#include "rbee/api/field_reader.hpp"
+#include "rbee/domain/model_ref.hpp"
+#include "rbee/domain/validate.hpp"
 
 #include <boost/json/array.hpp>
-#include <fmt/format.h>
 
 #include <utility>
 
@@ -12,116 +13,6 @@ namespace rbee::api {
 namespace json = boost::json;
 
 namespace {
-
-/// Reads members one after the other and remembers the first failure, so that a contract with many
-/// fields reads as a list.
-class Reader {
-public:
-    explicit Reader(const json::object& object) : object_(object) {}
-
-    void text(std::string_view field, std::string& into) {
-        if (auto value = take(get_string(object_, field))) {
-            into = std::move(*value);
-        }
-    }
-    void optional_text(std::string_view field, std::optional<std::string>& into) {
-        into = take(get_string(object_, field));
-    }
-    void required_text(std::string_view field, std::string& into) {
-        auto value = require_string(object_, field);
-        if (value) {
-            into = std::move(*value);
-        } else {
-            note(value.error());
-        }
-    }
-    template <typename Number>
-    void number(std::string_view field, Number& into) {
-        if (const auto value = take(get_unsigned(object_, field))) {
-            into = narrow<Number>(field, *value);
-        }
-    }
-    template <typename Number>
-    void optional_number(std::string_view field, std::optional<Number>& into) {
-        if (const auto value = take(get_unsigned(object_, field))) {
-            into = narrow<Number>(field, *value);
-        }
-    }
-    void real(std::string_view field, double& into) {
-        if (const auto value = take(get_number(object_, field))) {
-            into = *value;
-        }
-    }
-    void boolean(std::string_view field, bool& into) {
-        if (const auto value = take(get_bool(object_, field))) {
-            into = *value;
-        }
-    }
-    void state(std::string_view field, domain::WorkerState& into) {
-        const auto value = take(get_string(object_, field));
-        if (!value) {
-            return;
-        }
-        const auto state = domain::parse_worker_state(*value);
-        if (state) {
-            into = *state;
-        } else {
-            note({Errc::invalid_argument, fmt::format("{} is not a worker state", field), {}});
-        }
-    }
-    template <typename T, typename Parse>
-    void list(std::string_view field, std::vector<T>& into, Parse parse) {
-        const json::value* value = object_.if_contains(field);
-        if (value == nullptr || value->is_null()) {
-            return;
-        }
-        if (!value->is_array()) {
-            note({Errc::invalid_argument, fmt::format("{} must be an array", field), {}});
-            return;
-        }
-        for (const json::value& item : value->get_array()) {
-            auto parsed = parse(item);
-            if (!parsed) {
-                note(parsed.error().within(field));
-                return;
-            }
-            into.push_back(std::move(*parsed));
-        }
-    }
-    template <typename T>
-    Result<T> finish(T value) {
-        if (error_) {
-            return std::unexpected(std::move(*error_));
-        }
-        return value;
-    }
-
-private:
-    template <typename T>
-    std::optional<T> take(Result<std::optional<T>> value) {
-        if (!value) {
-            note(value.error());
-            return std::nullopt;
-        }
-        return std::move(*value);
-    }
-    template <typename Number>
-    Number narrow(std::string_view field, std::uint64_t value) {
-        if (!std::in_range<Number>(value)) {
-            note({Errc::invalid_argument, fmt::format("{} is too large", field), {}});
-            return {};
-        }
-        return static_cast<Number>(value);
-    }
-    void note(Error error) {
-        if (!error_) {
-            error_ = std::move(error);
-        }
-    }
-
-    const json::object& object_;
-    std::optional<Error> error_;
-};
 
 template <typename T>
 json::array to_array(const std::vector<T>& items) {
@@ -133,22 +24,29 @@ json::array to_array(const std::vector<T>& items) {
     return out;
 }
 
-/// Adapts a parser of objects to array elements.
-template <typename T>
-auto each_object(Result<T> (*parse)(const json::object&)) {
-    return [parse](const json::value& item) -> Result<T> {
-        if (!item.is_object()) {
-            return fail(Errc::invalid_argument, "elements must be objects");
-        }
-        return parse(item.get_object());
-    };
-}
+constexpr std::size_t workers_max = 4096;
+constexpr std::size_t models_max = 20'000;
+constexpr std::size_t backends_max = 256;
+constexpr std::uint32_t slots_max = 256;
+constexpr std::size_t engine_args_max = 64;
+constexpr std::size_t engine_arg_bytes_max = 4096;
 
-Result<std::string> text_element(const json::value& item) {
+// Names that programs of ours tell each other. Files may have odd ones, so these are bounded texts
+// and not references in the strict sense, which are for what people ask for.
+constexpr domain::TextRule name_rule{.bytes_max = 4200};
+constexpr domain::TextRule word_rule{.bytes_max = 128};
+
+/// llama-server flags may hold templates and grammars, so line ends are fine.
+Result<std::string> engine_argument(const json::value& item) {
     if (!item.is_string()) {
-        return fail(Errc::invalid_argument, "elements must be strings");
+        return std::unexpected(domain::field_error("", "type(string)", "must be a string"));
     }
-    return std::string(item.get_string());
+    std::string text(item.get_string());
+    const domain::TextRule rule{.bytes_max = engine_arg_bytes_max, .lines = true, .empty = false};
+    if (const auto good = domain::check_text("engine_args", text, rule); !good) {
+        return std::unexpected(domain::in_field(good.error(), ""));
+    }
+    return text;
 }
 
 json::value or_null(const std::optional<std::string>& text) {
@@ -184,25 +82,25 @@ json::object to_json(const WorkerInfo& worker) {
 
 Result<WorkerInfo> worker_from_json(const json::object& object) {
     WorkerInfo worker;
-    Reader read(object);
-    read.required_text("id", worker.id);
-    read.text("url", worker.url);
-    read.required_text("model_ref", worker.model_ref);
-    read.text("model", worker.model);
-    read.text("backend", worker.backend);
+    FieldReader read(object);
+    read.checked("id", worker.id, domain::check_worker_id, FieldReader::required);
+    read.url("url", worker.url);
+    read.text("model_ref", worker.model_ref, {.bytes_max = name_rule.bytes_max, .empty = false});
+    read.text("model", worker.model, name_rule);
+    read.checked("backend", worker.backend, domain::check_backend);
     read.number("device", worker.device);
     read.state("state", worker.state);
-    read.text("reason", worker.reason);
+    read.prose("reason", worker.reason);
     read.number("slots_total", worker.slots_total);
     read.number("slots_available", worker.slots_available);
     read.optional_number("pid", worker.pid);
     read.number("failed_health_checks", worker.failed_health_checks);
     read.number("restart_count", worker.restart_count);
-    read.optional_text("last_restart", worker.last_restart);
-    read.optional_text("last_heartbeat", worker.last_heartbeat);
-    read.text("last_activity", worker.last_activity);
-    read.text("started_at", worker.started_at);
-    read.real("load_fraction", worker.load_fraction);
+    read.optional_time("last_restart", worker.last_restart);
+    read.optional_time("last_heartbeat", worker.last_heartbeat);
+    read.time("last_activity", worker.last_activity);
+    read.time("started_at", worker.started_at);
+    read.fraction("load_fraction", worker.load_fraction);
     read.number("memory_bytes", worker.memory_bytes);
     return read.finish(std::move(worker));
 }
@@ -218,11 +116,11 @@ json::object to_json(const ModelEntry& model) {
 
 Result<ModelEntry> model_from_json(const json::object& object) {
     ModelEntry model;
-    Reader read(object);
-    read.required_text("id", model.id);
-    read.text("ref", model.ref);
+    FieldReader read(object);
+    read.text("id", model.id, {.bytes_max = name_rule.bytes_max, .empty = false});
+    read.text("ref", model.ref, name_rule);
     read.number("size_bytes", model.size_bytes);
-    read.text("state", model.state);
+    read.text("state", model.state, word_rule);
     return read.finish(std::move(model));
 }
 
@@ -239,11 +137,11 @@ json::object to_json(const BackendInfo& backend) {
 
 Result<BackendInfo> backend_from_json(const json::object& object) {
     BackendInfo backend;
-    Reader read(object);
-    read.required_text("backend", backend.backend);
+    FieldReader read(object);
+    read.text("backend", backend.backend, {.bytes_max = word_rule.bytes_max, .empty = false});
     read.boolean("available", backend.available);
     read.number("device", backend.device);
-    read.text("name", backend.name);
+    read.prose("name", backend.name);
     read.number("memory_total_bytes", backend.memory_total_bytes);
     read.number("memory_available_bytes", backend.memory_available_bytes);
     return read.finish(std::move(backend));
@@ -267,14 +165,14 @@ json::object to_json(const HiveReport& report) {
 
 Result<HiveReport> report_from_json(const json::object& object) {
     HiveReport report;
-    Reader read(object);
-    read.required_text("hive_id", report.hive_id);
-    read.required_text("url", report.url);
-    read.text("version", report.version);
-    read.text("timestamp", report.timestamp);
-    read.list("workers", report.workers, each_object(&worker_from_json));
-    read.list("models", report.models, each_object(&model_from_json));
-    read.list("backends", report.backends, each_object(&backend_from_json));
+    FieldReader read(object);
+    read.checked("hive_id", report.hive_id, domain::check_node_name, FieldReader::required);
+    read.url("url", report.url, FieldReader::required);
+    read.text("version", report.version, word_rule);
+    read.time("timestamp", report.timestamp);
+    read.list("workers", report.workers, workers_max, each_object(&worker_from_json));
+    read.list("models", report.models, models_max, each_object(&model_from_json));
+    read.list("backends", report.backends, backends_max, each_object(&backend_from_json));
     read.number("ram_total_bytes", report.ram_total_bytes);
     read.number("ram_available_bytes", report.ram_available_bytes);
     read.number("disk_total_bytes", report.disk_total_bytes);
@@ -283,7 +181,12 @@ Result<HiveReport> report_from_json(const json::object& object) {
 }
 
 json::object to_json(const SpawnRequest& request) {
-    json::object out{{"model_ref", request.model_ref}, {"backend", request.backend}};
+    json::object out{{"backend", request.backend}};
+    if (request.model_path.empty()) {
+        out["model_ref"] = request.model_ref;
+    } else {
+        out["model_path"] = request.model_path;
+    }
     if (request.device) {
         out["device"] = *request.device;
     }
@@ -301,13 +204,20 @@ json::object to_json(const SpawnRequest& request) {
 
 Result<SpawnRequest> spawn_from_json(const json::object& object) {
     SpawnRequest request;
-    Reader read(object);
-    read.required_text("model_ref", request.model_ref);
-    read.text("backend", request.backend);
+    FieldReader read(object);
+    const json::value* path = object.if_contains("model_path");
+    if (path != nullptr && !path->is_null()) {
+        read.checked(
+            "model_path", request.model_path, domain::check_relative_path, FieldReader::required
+        );
+    } else {
+        read.model_ref("model_ref", request.model_ref);
+    }
+    read.checked("backend", request.backend, domain::check_backend);
     read.optional_number("device", request.device);
-    read.optional_number("slots", request.slots);
-    read.list("engine_args", request.engine_args, text_element);
-    read.text("node", request.node);
+    read.optional_number("slots", request.slots, {.min = 1, .max = slots_max});
+    read.list("engine_args", request.engine_args, engine_args_max, engine_argument);
+    read.checked("node", request.node, domain::check_node_name);
     return read.finish(std::move(request));
 }
 
@@ -326,16 +236,26 @@ json::object to_json(const ReadyNotice& notice) {
 
 Result<ReadyNotice> ready_from_json(const json::object& object) {
     ReadyNotice notice;
-    Reader read(object);
-    read.required_text("worker_id", notice.worker_id);
-    read.required_text("url", notice.url);
-    read.required_text("model_ref", notice.model_ref);
-    read.required_text("backend", notice.backend);
+    FieldReader read(object);
+    read.checked("worker_id", notice.worker_id, domain::check_worker_id, FieldReader::required);
+    read.url("url", notice.url, FieldReader::required);
+    read.text("model_ref", notice.model_ref, {.bytes_max = name_rule.bytes_max, .empty = false});
+    read.checked("backend", notice.backend, domain::check_backend, FieldReader::required);
     read.number("device", notice.device);
     read.state("state", notice.state);
     read.number("slots_total", notice.slots_total);
-    read.text("reason", notice.reason);
+    read.prose("reason", notice.reason);
     return read.finish(std::move(notice));
+}
+
+Result<std::string> heartbeat_from_json(const json::object& object) {
+    std::string worker_id;
+    std::string ignored;
+    FieldReader read(object);
+    read.checked("worker_id", worker_id, domain::check_worker_id, FieldReader::required);
+    read.time("timestamp", ignored);
+    read.text("health_status", ignored, word_rule);
+    return read.finish(std::move(worker_id));
 }
 
 } // namespace rbee::api

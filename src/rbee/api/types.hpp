@@ -70,7 +70,8 @@ struct HiveReport {
 
 /// POST /v1/workers/spawn.
 struct SpawnRequest {
-    std::string model_ref;
+    std::string model_ref;  ///< Canonical.
+    std::string model_path; ///< In its place: a file below a models directory of the hive.
     std::string backend = "cpu";
     std::optional<std::uint32_t> device;
     std::optional<std::uint32_t> slots;   ///< Requests at the same time; hive default when absent.
@@ -97,7 +98,8 @@ struct ReadyNotice {
 [[nodiscard]] boost::json::object to_json(const SpawnRequest& request);
 [[nodiscard]] boost::json::object to_json(const ReadyNotice& notice);
 
-/// Each checks every field it reads and fails with Errc::invalid_argument, naming the field.
+/// Each checks every field it reads and fails with Errc::invalid_argument: the message tells the
+/// first that is wrong, Error::fields all of them, and neither repeats a value.
 /// Unknown members are ignored, so that programs of neighbouring versions understand each other.
 [[nodiscard]] Result<WorkerInfo> worker_from_json(const boost::json::object& object);
 [[nodiscard]] Result<ModelEntry> model_from_json(const boost::json::object& object);
@@ -105,5 +107,7 @@ struct ReadyNotice {
 [[nodiscard]] Result<HiveReport> report_from_json(const boost::json::object& object);
 [[nodiscard]] Result<SpawnRequest> spawn_from_json(const boost::json::object& object);
 [[nodiscard]] Result<ReadyNotice> ready_from_json(const boost::json::object& object);
+/// Worker → hive: POST /v1/heartbeat. Gives the id of the worker; the rest is only checked.
+[[nodiscard]] Result<std::string> heartbeat_from_json(const boost::json::object& object);
 
 } // namespace rbee::api

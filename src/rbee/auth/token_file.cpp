@@ -1,120 +1,101 @@
-#include "rbee/auth/bearer.hpp"
+#include "rbee/auth/token_file.hpp"
+
+#include "rbee/auth/secret_file.hpp"
 #include "rbee/base/text.hpp"
-#include "rbee/base/unique_fd.hpp"
 
 #include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
 namespace rbee::auth {
 namespace {
 
-constexpr off_t file_bytes_max = off_t{1024} * 1024;
+constexpr std::string_view failed = "Failed to load API token";
+constexpr std::size_t handed_over_bytes_max = 8192; ///< Longer ones do not fit into a header.
 
-Result<void> check_mode(const std::string& path, const struct stat& info) {
-    if ((info.st_mode & 077U) != 0) {
-        return fail(
-            Errc::forbidden,
-            fmt::format(
-                "Failed to load API token: Secret file has insecure permissions: {:04o} on {}. "
-                "Expected: 0600 (owner read/write only)",
-                info.st_mode & 07777U,
-                path
-            )
-        );
-    }
-    return {};
+std::unexpected<Error> fail_to_load(Errc code, const std::string& what) {
+    return std::unexpected(Error{code, what, {}}.within(failed));
 }
 
-Result<Secret> to_token(const std::string& path, std::string text) {
-    const std::string_view line = trim(text);
-    if (text.empty()) {
-        return fail(Errc::invalid_argument, "Failed to load API token: " + path + " is empty");
+Result<Secret> one_line(const Secret& content, const std::string& name) {
+    if (content.empty()) {
+        return fail_to_load(Errc::invalid_argument, name + " is empty");
     }
+    const std::string_view line = trim(content.expose());
     if (line.empty()) {
-        return fail(
-            Errc::invalid_argument,
-            "Failed to load API token: " + path + " contains only whitespace"
-        );
+        return fail_to_load(Errc::invalid_argument, name + " contains only whitespace");
     }
     if (line.contains('\n') || line.contains('\r')) {
-        return fail(
-            Errc::invalid_argument,
-            "Failed to load API token: " + path + " must contain exactly one line"
-        );
+        return fail_to_load(Errc::invalid_argument, name + " must contain exactly one line");
     }
-    Secret token{std::string(line)};
-    const Secret wiped(std::move(text));
-    return token;
+    if (line.contains('\0')) {
+        return fail_to_load(Errc::invalid_argument, name + " contains a null byte");
+    }
+    return Secret::copy_of(line);
 }
 
 } // namespace
 
+Result<Secret> load_token_file(const std::string& path, const SecretFileRules& rules) {
+    const auto content = read_secret_file(path, rules);
+    if (!content) {
+        return std::unexpected(content.error().within(failed));
+    }
+    return one_line(*content, path);
+}
+
 Result<Secret> load_token_file(const std::string& path) {
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd.valid()) {
-        if (errno == ENOENT) {
-            return fail(
-                Errc::not_found, "Failed to load API token: API token file not found: " + path
-            );
+    return load_token_file(path, {.what = "API token file"});
+}
+
+Result<Secret> load_token_fd(int fd, const std::string& name) {
+    Secret content = Secret::of_size(handed_over_bytes_max);
+    std::size_t size = 0;
+    while (size < content.size()) {
+        const ssize_t got = ::read(fd, content.writable() + size, content.size() - size);
+        if (got < 0 && errno == EINTR) {
+            continue;
         }
-        return fail(
-            Errc::io,
-            fmt::format(
-                "Failed to load API token: Cannot read {}: {}",
-                path,
-                std::generic_category().message(errno)
-            )
-        );
+        if (got < 0) {
+            return fail_to_load(Errc::io, "cannot read " + name);
+        }
+        if (got == 0) {
+            content.shrink(size);
+            return one_line(content, name);
+        }
+        size += static_cast<std::size_t>(got);
     }
-    struct stat info{};
-    if (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
-        return fail(
-            Errc::invalid_argument, "Failed to load API token: not a regular file: " + path
-        );
+    return fail_to_load(Errc::too_large, name + " holds more than a token");
+}
+
+Result<UniqueFd> hand_over(const Secret& token) {
+    // What fits into a header fits into a pipe, so nobody need read while this writes.
+    if (token.size() > handed_over_bytes_max) {
+        return fail(Errc::too_large, "the token is too long to be handed over");
     }
-    if (const auto mode = check_mode(path, info); !mode) {
-        return error_of(mode);
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+        return fail(Errc::io, "no pipe for a token: " + std::generic_category().message(errno));
     }
-    if (info.st_size > file_bytes_max) {
-        return fail(Errc::too_large, "Failed to load API token: larger than 1 MiB: " + path);
+    UniqueFd reading(ends[0]);
+    const UniqueFd writing(ends[1]);
+    const auto written = ::write(writing.get(), token.expose().data(), token.size());
+    if (written != static_cast<ssize_t>(token.size())) {
+        return fail(Errc::io, "cannot hand a token over");
     }
-    std::string text(static_cast<std::size_t>(info.st_size), '\0');
-    const ssize_t size = ::read(fd.get(), text.data(), text.size());
-    if (size < 0) {
-        return fail(Errc::io, "Failed to load API token: cannot read " + path);
-    }
-    text.resize(static_cast<std::size_t>(size));
-    return to_token(path, std::move(text));
+    return reading;
 }
 
 Result<void> store_token_file(const std::string& path, const Secret& token) {
-    const std::string draft = fmt::format("{}.{}.tmp", path, ::getpid());
-    const UniqueFd fd(::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (!fd.valid()) {
-        return fail(
-            Errc::io,
-            fmt::format("cannot create {}: {}", draft, std::generic_category().message(errno))
-        );
-    }
-    const Secret line(std::string(token.expose()) + "\n");
-    const auto size = static_cast<ssize_t>(line.expose().size());
-    const bool written = ::write(fd.get(), line.expose().data(), line.expose().size()) == size &&
-                         ::fsync(fd.get()) == 0;
-    if (!written || ::rename(draft.c_str(), path.c_str()) != 0) {
-        const int error = errno; // unlink() sets its own
-        ::unlink(draft.c_str());
-        return fail(
-            Errc::io,
-            fmt::format("cannot write {}: {}", path, std::generic_category().message(error))
-        );
-    }
-    return {};
+    Secret line = Secret::of_size(token.size() + 1);
+    token.expose().copy(line.writable(), token.size());
+    line.writable()[token.size()] = '\n';
+    return write_secret_file(path, line.expose());
 }
 
 } // namespace rbee::auth

@@ -1,3 +1,4 @@
+#include "rbee/auth/token_file.hpp"
 #include "rbee/auth/token_source.hpp"
 
 #include <gmock/gmock.h>
@@ -10,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace rbee::auth {
 namespace {
@@ -32,15 +34,34 @@ protected:
     }
 
     Result<FoundToken> find(const std::string& path = {}) {
-        return find_token(path, [this](std::string_view name) -> std::optional<std::string> {
+        TokenSources sources;
+        sources.file = path;
+        sources.environment = [this](std::string_view name) -> std::optional<std::string> {
             const auto found = variables_.find(name);
             return found == variables_.end() ? std::nullopt : std::optional(found->second);
-        });
+        };
+        sources.from_environment = Secret(sources.environment("LLORCH_API_TOKEN").value_or(""));
+        return find_token(std::move(sources));
     }
 
     std::string directory_;
     std::map<std::string, std::string, std::less<>> variables_;
 };
+
+TEST_F(FindToken, ADescriptorThatWasHandedOverWinsAndIsReadToItsEnd) {
+    const std::string path = file("flag", "from-flag");
+    auto end = hand_over(Secret("handed-over-0123456789"));
+    ASSERT_TRUE(end);
+    TokenSources sources;
+    sources.fd = end->release();
+    sources.file = path;
+    const auto found = find_token(std::move(sources));
+    ASSERT_TRUE(found) << found.error().what;
+    EXPECT_EQ(found->token.expose(), "handed-over-0123456789");
+    EXPECT_EQ(found->source, "--token-fd");
+    EXPECT_EQ(found->path, "");
+    EXPECT_FALSE(hand_over(Secret(std::string(10'000, 'x'))));
+}
 
 TEST_F(FindToken, TheFirstSourceWinsAndIsNamed) {
     auto found = find();

@@ -1,7 +1,6 @@
 #include "rbee/base/cancel.hpp"
 #include "rbee/base/clock.hpp"
 #include "rbee/base/ids.hpp"
-#include "rbee/base/secret.hpp"
 #include "rbee/base/sha256.hpp"
 #include "rbee/base/text.hpp"
 
@@ -83,13 +82,6 @@ TEST(Cancel, ACallbackMayDropAnotherOne) {
     const auto first = source.on_cancel([&](CancelReason) { second.reset(); });
     second = source.on_cancel([&](CancelReason) { ADD_FAILURE(); });
     source.cancel(CancelReason::requested);
-}
-
-TEST(Secret, MovedFromIsEmpty) {
-    Secret a(std::string("short"));
-    const Secret b(std::move(a));
-    EXPECT_TRUE(a.empty()); // NOLINT(bugprone-use-after-move): this is what the test is about
-    EXPECT_EQ(b.expose(), "short");
 }
 
 } // namespace

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace rbee {
 
@@ -27,17 +28,25 @@ enum class Errc {
     internal,         ///< A defect of ours.
 };
 
+/// One broken rule of a request, for programs. Never holds the offending value.
+struct FieldError {
+    std::string field;      ///< Such as "device" or "workers[3].url".
+    std::string constraint; ///< Such as "required", "max_length(64)" or "format".
+    std::string message;    ///< For people.
+};
+
 /// A failure as a value: what kind, and one readable sentence for a person.
 /// `wire_code` is set where the specification gives a narrower code than the kind has by default.
 struct Error {
     Errc code = Errc::internal;
     std::string what;
     std::string wire_code = {};
-    std::string details = {}; ///< More for programs: a JSON object as text, or empty.
+    std::vector<FieldError> fields = {}; ///< Which fields of the request are wrong, where known.
+    std::string details = {};            ///< More for programs: a JSON object as text, or empty.
 
     /// The same error with the place it passed through in front: "load model tiny: no such file".
     [[nodiscard]] Error within(std::string_view context) const {
-        return {code, std::string(context) + ": " + what, wire_code, details};
+        return {code, std::string(context) + ": " + what, wire_code, fields, details};
     }
 };
 

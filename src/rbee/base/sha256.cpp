@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
+#include <charconv>
 #include <memory>
 
 namespace rbee {
@@ -38,6 +39,21 @@ std::string to_hex(const Sha256& digest) {
     out.reserve(digest.size() * 2);
     for (const std::uint8_t byte : digest) {
         fmt::format_to(std::back_inserter(out), "{:02x}", byte);
+    }
+    return out;
+}
+
+std::optional<Sha256> parse_sha256(std::string_view hex) {
+    Sha256 out{};
+    if (hex.size() != 2 * out.size()) {
+        return std::nullopt;
+    }
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        const char* from = hex.data() + 2 * i;
+        const auto parsed = std::from_chars(from, from + 2, out.at(i), 16);
+        if (parsed.ec != std::errc() || parsed.ptr != from + 2) {
+            return std::nullopt;
+        }
     }
     return out;
 }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,5 +15,8 @@ using Sha256 = std::array<std::uint8_t, 32>;
 
 /// Lower-case hexadecimal of a digest, 64 characters.
 [[nodiscard]] std::string to_hex(const Sha256& digest);
+
+/// The digest from 64 hexadecimal digits of any case; nothing for other texts.
+[[nodiscard]] std::optional<Sha256> parse_sha256(std::string_view hex);
 
 } // namespace rbee

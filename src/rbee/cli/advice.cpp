@@ -64,6 +64,26 @@ constexpr std::array advices = {
     Advice{"QUEEN_NOT_STARTED", mend_cause},
     Advice{"HIVE_NOT_AVAILABLE", mend_cause},
     Advice{"ALREADY_STARTING", "Wait for it, then see 'rbee status'"},
+    Advice{
+        "CERTIFICATE_UNTRUSTED",
+        "If this is your queen, give her CA with --ca-file or RBEE_CA_FILE (on her machine it is "
+        "~/.rbee/pki/ca.pem), and use a name that 'rbee pki init' was given"
+    },
+    Advice{"PLAIN_HTTP", "Use an https:// URL"},
+    Advice{"NOT_TLS", "Check the port, or use an http:// URL if that queen has no TLS"},
+    Advice{
+        "PKI_EXISTS",
+        "'rbee pki renew' makes a new certificate for the queen with the CA that is there; --dir "
+        "chooses another folder"
+    },
+    Advice{"TLS_REQUIRED", "See 'rbee pki --help'"},
+    Advice{"TOKEN_NOT_FOUND", "See 'rbee token list' for the names"},
+    Advice{"TOKEN_EXISTS", "See 'rbee token list' for the names"},
+    Advice{
+        "INSUFFICIENT_SCOPE",
+        "Use another token, or make one with 'rbee token new NAME --scopes LIST' on the machine of "
+        "the queen"
+    },
     Advice{"NOT_STOPPED", "See 'rbee status', and try again with a longer --timeout"},
 };
 

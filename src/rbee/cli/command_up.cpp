@@ -1,4 +1,5 @@
-#include "rbee/auth/bearer.hpp"
+#include "rbee/auth/token.hpp"
+#include "rbee/auth/token_file.hpp"
 #include "rbee/base/unique_fd.hpp"
 #include "rbee/cli/commands.hpp"
 #include "rbee/cli/daemon.hpp"
@@ -26,6 +27,7 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr int token_child_fd = 3;
 constexpr Duration health_limit = std::chrono::milliseconds(500);
 constexpr Duration poll_interval = std::chrono::milliseconds(100);
 
@@ -132,16 +134,15 @@ Result<void> Up::lock() {
 
 Environment Up::child_environment() const {
     const Settings& settings = context_.settings();
-    const bool from_file = !settings.token_path.empty();
     std::error_code ignored;
     Environment out = context_.environment()
                           .with("RBEE_HOME", fs::absolute(settings.home, ignored).string())
                           .with("LLORCH_API_TOKEN_FILE", std::nullopt)
                           .with("LLORCH_API_TOKEN", std::nullopt);
-    out =
-        from_file
-            ? out.with("LLORCH_API_TOKEN_FILE", fs::absolute(settings.token_path, ignored).string())
-            : out.with("LLORCH_API_TOKEN", std::string(settings.token.expose()));
+    if (!settings.token_path.empty()) {
+        const std::string path = fs::absolute(settings.token_path, ignored).string();
+        out = out.with("LLORCH_API_TOKEN_FILE", path);
+    }
     if (!options_.models_dir.empty()) {
         out = out.with("RBEE_MODELS_DIR", fs::absolute(options_.models_dir, ignored).string());
     }
@@ -157,6 +158,18 @@ Result<void> Up::start() {
     command.arguments = {"--host", bind_host_, "--port", std::to_string(settings.queen.port)};
     command.environment = child_environment().entries();
     command.log = settings.queen_log();
+    UniqueFd token;
+    if (settings.token_path.empty()) { // it has no file that the queen could read
+        auto handed = auth::hand_over(settings.token);
+        if (!handed) {
+            return error_of(handed);
+        }
+        token = std::move(*handed);
+        command.inherit = {{.parent_fd = token.get(), .child_fd = token_child_fd}};
+        command.arguments.insert(
+            command.arguments.end(), {"--token-fd", std::to_string(token_child_fd)}
+        );
+    }
     const auto size = fs::file_size(command.log, error);
     log_offset_ = error ? 0 : size;
     const auto pid = start_daemon(command);

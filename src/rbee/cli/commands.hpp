@@ -28,6 +28,13 @@ make_workers_logs(Context& context, WorkersLogsOptions options);
 [[nodiscard]] std::unique_ptr<Command> make_hives_add(Context& context, HivesAddOptions options);
 [[nodiscard]] std::unique_ptr<Command>
 make_hives_remove(Context& context, const HivesRemoveOptions& options);
+[[nodiscard]] std::unique_ptr<Command>
+make_hives_invite(Context& context, HivesInviteOptions options);
+[[nodiscard]] std::unique_ptr<Command> make_pki(Context& context, PkiOptions options);
+[[nodiscard]] std::unique_ptr<Command> make_token_new(Context& context, TokenNewOptions options);
+[[nodiscard]] std::unique_ptr<Command> make_token_list(Context& context);
+[[nodiscard]] std::unique_ptr<Command>
+make_token_revoke(Context& context, TokenRevokeOptions options);
 [[nodiscard]] std::unique_ptr<Command> make_version(Context& context);
 
 } // namespace rbee::cli

@@ -35,6 +35,9 @@ Context::Context(
 }
 
 void Context::reconnect() {
+    if (settings_.tls) {
+        client_.use_tls(settings_.tls);
+    }
     queen_ = std::make_unique<api::ApiClient>(client_, settings_.queen, settings_.token.clone());
 }
 

@@ -93,6 +93,7 @@ Result<pid_t> start_daemon(const DaemonCommand& command) {
         .program = command.program,
         .args = command.arguments,
         .env = command.environment,
+        .inherit = command.inherit,
         .log_fd = log.get(),
         .own_session = true,
     });

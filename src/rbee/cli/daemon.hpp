@@ -2,6 +2,7 @@
 
 #include "rbee/base/result.hpp"
 #include "rbee/base/unique_fd.hpp"
+#include "rbee/process/command.hpp"
 
 #include <sys/types.h>
 
@@ -36,10 +37,11 @@ write_pid_file(const std::filesystem::path& path, const ProcessMark& mark);
 void send_signal(const UniqueFd& process, int signal);
 
 struct DaemonCommand {
-    std::string program;                  ///< Path of the executable.
-    std::vector<std::string> arguments;   ///< Without the program itself.
-    std::vector<std::string> environment; ///< "NAME=value", complete.
-    std::filesystem::path log;            ///< stdout and stderr are appended here.
+    std::string program;                            ///< Path of the executable.
+    std::vector<std::string> arguments;             ///< Without the program itself.
+    std::vector<std::string> environment;           ///< "NAME=value", complete.
+    std::filesystem::path log;                      ///< stdout and stderr are appended here.
+    std::vector<process::InheritedFd> inherit = {}; ///< Borrowed for the call.
 };
 
 /// Starts a program in a session of its own, which so outlives this one and gets no Ctrl+C.

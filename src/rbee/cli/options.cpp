@@ -1,13 +1,11 @@
 #include "rbee/cli/options.hpp"
 
-#include "rbee/domain/model_ref.hpp"
-#include "rbee/domain/validate.hpp"
+#include "rbee/cli/option_checks.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 #include <memory>
 #include <utility>
 
@@ -22,37 +20,8 @@ constexpr auto root_footer = R"(Examples:
   rbee workers list --json                  for scripts
   rbee down                                 stop the service
 
-Environment: RBEE_QUEEN_URL, LLORCH_API_TOKEN_FILE, LLORCH_API_TOKEN, RBEE_HOME, RBEE_CONFIG,
-NO_COLOR. Exit codes: 0 success, 1 error, 130 after Ctrl+C.)";
-
-/// A check of ours in CLI11's form: no text means fine.
-CLI::Validator checked(std::function<Result<void>(const std::string&)> check, std::string name) {
-    return {
-        [check = std::move(check)](std::string& text) {
-            const auto result = check(text);
-            return result ? std::string() : result.error().what;
-        },
-        std::move(name),
-    };
-}
-
-CLI::Validator model_ref() {
-    return checked(
-        [](const std::string& text) -> Result<void> {
-            const auto parsed = domain::parse_model_ref(text);
-            return parsed ? Result<void>() : Result<void>(error_of(parsed));
-        },
-        "MODEL"
-    );
-}
-
-CLI::Validator node_name() {
-    return checked([](const std::string& text) { return domain::check_node_name(text); }, "NODE");
-}
-
-CLI::Validator worker_id() {
-    return checked([](const std::string& text) { return domain::check_worker_id(text); }, "ID");
-}
+Environment: RBEE_QUEEN_URL, RBEE_CA_FILE, LLORCH_API_TOKEN_FILE, LLORCH_API_TOKEN, RBEE_HOME,
+RBEE_CONFIG, NO_COLOR. Exit codes: 0 success, 1 error, 130 after Ctrl+C.)";
 
 /// "rbee workers" for the app of that name.
 std::string command_path(const CLI::App& app) {
@@ -77,6 +46,8 @@ public:
         add_models();
         add_workers();
         add_hives();
+        add_pki();
+        add_tokens();
         add_other();
     }
 
@@ -102,6 +73,9 @@ private:
     void add_workers();
     void add_worker_spawn(CLI::App* workers);
     void add_hives();
+    void add_invite(CLI::App* hives);
+    void add_pki();
+    void add_tokens();
     void add_other();
     static void add_sampling(CLI::App* command, SamplingOptions& sampling);
     static void add_load_limit(CLI::App* command, std::uint32_t& seconds);
@@ -118,6 +92,7 @@ void Parser::add_global_options() {
         ->type_name("URL");
     app_.add_option("--token-file", global.token_file, "File that holds the API token")
         ->type_name("FILE");
+    app_.add_option("--ca-file", global.ca_file, "CA of an https queen (PEM)")->type_name("FILE");
     app_.add_flag("--json", global.json, "Print JSON instead of text");
     app_.add_flag("--no-color", global.no_color, "No colours, also on a terminal");
     app_.add_flag("-q,--quiet", global.quiet, "No status lines and progress bars");
@@ -127,8 +102,7 @@ void Parser::add_service_commands() {
     CLI::App* up = app_.add_subcommand("up", "Start the service on this machine");
     const auto options =
         on<UpOptions>(up, "  rbee up\n  rbee up --port 9000 --models-dir ~/models");
-    up->add_option("--port", options->port, "Port of the queen (8080)")
-        ->check(CLI::Range(1024, 65535));
+    up->add_option("--port", options->port, "Port of the queen (8080)")->check(port());
     up->add_option("--host", options->host, "Address to listen on (127.0.0.1)");
     up->add_option("--models-dir", options->models_dir, "Folder with model files (.gguf)")
         ->type_name("DIR");
@@ -259,7 +233,9 @@ void Parser::add_workers() {
     CLI::App* logs = workers->add_subcommand("logs", "Print the log of a worker");
     const auto reading = on<WorkersLogsOptions>(logs, "  rbee workers logs ID --tail 50 --follow");
     logs->add_option("worker", reading->id, "Worker id")->required()->check(worker_id());
-    logs->add_option("--tail", reading->tail, "Lines to begin with")->capture_default_str();
+    logs->add_option("--tail", reading->tail, "Lines to begin with")
+        ->check(CLI::Range(0U, 10'000U))
+        ->capture_default_str();
     logs->add_flag("-f,--follow", reading->follow, "Go on until Ctrl+C");
 }
 
@@ -272,14 +248,14 @@ void Parser::add_worker_spawn(CLI::App* workers) {
     );
     spawn->add_option("model", options->model, "Model name or reference")
         ->required()
-        ->check(model_ref());
+        ->check(spawn_ref());
     spawn->add_option("engine-flags", options->engine_args, "Flags of llama-server, behind --");
     spawn->add_option("--backend", options->backend, "cpu, cuda or metal")
         ->check(CLI::IsMember({"cpu", "cuda", "metal"}))
         ->capture_default_str();
     spawn->add_option("--device", options->device, "Device number");
     spawn->add_option("--slots", options->slots, "Requests at the same time")
-        ->check(CLI::Range(1U, 1024U));
+        ->check(CLI::Range(1U, 256U));
     spawn->add_option("--node", options->node, "Run on this node")->check(node_name());
     spawn->add_flag("--no-wait", options->no_wait, "Return while the model still loads");
     add_load_limit(spawn, options->load_s);
@@ -293,11 +269,88 @@ void Parser::add_hives() {
     CLI::App* add = hives->add_subcommand("add", "Make a hive known to the queen");
     const auto adding = on<HivesAddOptions>(add, "  rbee hives add attic http://10.0.0.7:9200");
     add->add_option("name", adding->name, "Name of the node")->required()->check(node_name());
-    add->add_option("url", adding->url, "Base URL of its hive")->required();
+    add->add_option("url", adding->url, "Base URL of its hive")->required()->check(base_url());
 
     CLI::App* remove = hives->add_subcommand("remove", "Forget a hive");
     const auto removing = on<HivesRemoveOptions>(remove, "  rbee hives remove attic");
     remove->add_option("name", removing->name, "Name of the node")->required()->check(node_name());
+
+    add_invite(hives);
+}
+
+void Parser::add_invite(CLI::App* hives) {
+    CLI::App* invite = hives->add_subcommand("invite", "Let a machine join as a hive, over TLS");
+    const auto options = on<HivesInviteOptions>(
+        invite,
+        "  rbee hives invite attic\n  rbee hives invite attic "
+        "--expires 15m"
+    );
+    invite->add_option("name", options->name, "Name of the node")->required()->check(node_name());
+    invite
+        ->add_option_function<std::string>(
+            "--expires",
+            [options](const std::string& text) { options->expires = *parse_lifetime(text); },
+            "Time until the join token is no longer valid, at most 7d (1h)"
+        )
+        ->type_name("TIME")
+        ->check(lifetime());
+}
+
+void Parser::add_pki() {
+    CLI::App* pki = app_.add_subcommand("pki", "Certificates for a queen that serves HTTPS");
+    pki->require_subcommand(1);
+    const auto add = [&](const char* name, const char* help, const char* footer, bool renew) {
+        CLI::App* command = pki->add_subcommand(name, help);
+        const auto options = on<PkiOptions>(command, footer);
+        options->renew = renew;
+        command->add_option("--dir", options->dir, "Folder ($RBEE_HOME/pki)")->type_name("DIR");
+        command
+            ->add_option("--name", options->names, "Host name or address of the queen; repeatable")
+            ->type_name("HOST")
+            ->allow_extra_args(false);
+    };
+    add("init",
+        "Make a private CA and the queen's certificate",
+        "  rbee pki init --name queen.lan --name 10.0.0.5",
+        false);
+    add("renew", "Make the queen's certificate anew", "  rbee pki renew", true);
+}
+
+void Parser::add_tokens() {
+    CLI::App* token = app_.add_subcommand("token", "Named tokens of the queen on this machine");
+    token->require_subcommand(1);
+
+    CLI::App* create = token->add_subcommand("new", "Make a token and print it, once");
+    const auto options = on<TokenNewOptions>(
+        create,
+        "  rbee token new laptop\n"
+        "  rbee token new dashboard --scopes metrics,models --expires 30d"
+    );
+    create->add_option("name", options->name, "Name for logs and lists")
+        ->required()
+        ->check(token_name());
+    create->add_option("--scopes", options->scopes, "infer, models, metrics, admin, hive, worker")
+        ->type_name("LIST")
+        ->check(scopes())
+        ->capture_default_str();
+    create
+        ->add_option_function<std::string>(
+            "--expires",
+            [options](const std::string& text) { options->expires = *parse_lifetime(text); },
+            "Time until it is no longer valid, such as 12h or 30d (never)"
+        )
+        ->type_name("TIME")
+        ->check(lifetime());
+
+    on<TokenListOptions>(
+        token->add_subcommand("list", "List the named tokens"), "  rbee token list --json"
+    );
+
+    CLI::App* revoke = token->add_subcommand("revoke", "Make a token invalid");
+    const auto revoking = on<TokenRevokeOptions>(revoke, "  rbee token revoke laptop");
+    revoke->add_option("name", revoking->name, "Name of the token")
+        ->required()
+        ->check(token_name());
 }
 
 void Parser::add_other() {

@@ -3,9 +3,11 @@
 #include "rbee/base/result.hpp"
 #include "rbee/cli/command_tree.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -15,6 +17,7 @@ namespace rbee::cli {
 struct GlobalOptions {
     std::string queen;      ///< Empty: see Settings.
     std::string token_file; ///< Empty: see Settings.
+    std::string ca_file;    ///< Empty: see Settings.
     bool json = false;
     bool no_color = false;
     bool quiet = false;
@@ -107,6 +110,31 @@ struct HivesRemoveOptions {
     std::string name;
 };
 
+struct HivesInviteOptions {
+    std::string name;
+    std::chrono::seconds expires{3600};
+};
+
+/// `pki init` and `pki renew`.
+struct PkiOptions {
+    bool renew = false;
+    std::string dir;                ///< Empty: $RBEE_HOME/pki.
+    std::vector<std::string> names; ///< Hosts of the queen; empty: see the command.
+};
+
+/// Named tokens of the queen on this machine.
+struct TokenNewOptions {
+    std::string name;
+    std::string scopes = "infer,models";
+    std::optional<std::chrono::seconds> expires; ///< From now on; never when absent.
+};
+
+struct TokenListOptions {};
+
+struct TokenRevokeOptions {
+    std::string name;
+};
+
 struct VersionOptions {};
 
 struct CompletionOptions {
@@ -130,6 +158,11 @@ struct Invocation {
         HivesListOptions,
         HivesAddOptions,
         HivesRemoveOptions,
+        HivesInviteOptions,
+        PkiOptions,
+        TokenNewOptions,
+        TokenListOptions,
+        TokenRevokeOptions,
         VersionOptions,
         CompletionOptions>
         command;
@@ -143,6 +176,9 @@ struct Notice {
 /// Reads the arguments behind the program's name. Fails with Errc::invalid_argument and a sentence
 /// that names the argument.
 [[nodiscard]] Result<std::variant<Invocation, Notice>> parse(std::vector<std::string> arguments);
+
+/// A length of time such as "90s", "15m", "12h", "30d" or "2w", at most 100 years.
+[[nodiscard]] Result<std::chrono::seconds> parse_lifetime(std::string_view text);
 
 /// All commands and options as data; what completion scripts are made from.
 [[nodiscard]] CommandTree command_tree();

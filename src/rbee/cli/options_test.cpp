@@ -86,7 +86,13 @@ TEST(Parse, refuses_with_a_sentence_that_names_the_argument) {
         {{"up", "--port", "80"}, "--port"},
         {{"workers", "stop"}, "worker"},
         {{"workers", "logs", "a/b"}, "worker ID"},
+        {{"workers", "spawn", "org/repo"}, "hf:org/repo"},
+        {{"workers", "spawn", "tiny", "--slots", "257"}, "--slots"},
+        {{"workers", "logs", "w-1", "--tail", "10001"}, "--tail"},
+        {{"workers", "list", "--node", "a@b"}, "node name"},
         {{"hives", "add", "attic"}, "url"},
+        {{"hives", "add", "attic", "ftp://x"}, "http://host:port"},
+        {{"hives", "add", "attic", "http://a\x1b:1"}, "ANSI escape codes"},
         {{"completion", "tcsh"}, "bash"},
     };
     for (const Row& row : rows) {

@@ -67,6 +67,17 @@ public:
     Made operator()(const HivesRemoveOptions& options) const {
         return make_hives_remove(context_, options);
     }
+    Made operator()(HivesInviteOptions& options) const {
+        return make_hives_invite(context_, std::move(options));
+    }
+    Made operator()(PkiOptions& options) const { return make_pki(context_, std::move(options)); }
+    Made operator()(TokenNewOptions& options) const {
+        return make_token_new(context_, std::move(options));
+    }
+    Made operator()(TokenListOptions&) const { return make_token_list(context_); }
+    Made operator()(TokenRevokeOptions& options) const {
+        return make_token_revoke(context_, std::move(options));
+    }
     Made operator()(VersionOptions&) const { return make_version(context_); }
     /// These two do not run on the loop as a whole.
     Made operator()(ChatOptions&) const { return nullptr; }

@@ -1,6 +1,6 @@
 #include "rbee/cli/settings.hpp"
 
-#include "rbee/auth/bearer.hpp"
+#include "rbee/auth/token_file.hpp"
 #include "rbee/auth/token_source.hpp"
 #include "rbee/cli/daemon.hpp"
 
@@ -20,6 +20,7 @@ struct FileValues {
     fs::path path;
     std::optional<std::string> queen_url;
     std::optional<std::string> token_file;
+    std::optional<std::string> ca_file;
 };
 
 bool is_there(const fs::path& path) {
@@ -46,12 +47,16 @@ Result<FileValues> read_config(fs::path path) {
         const toml::table table = toml::parse_file(path.string());
         auto url = text_at(table, "queen", "url");
         auto token_file = text_at(table, "auth", "token_file");
-        if (!url || !token_file) {
-            const Error& error = url ? token_file.error() : url.error();
+        auto ca_file = text_at(table, "queen", "ca_file");
+        if (!url || !token_file || !ca_file) {
+            const Error& error = !url          ? url.error()
+                                 : !token_file ? token_file.error()
+                                               : ca_file.error();
             return std::unexpected(error.within(path.string()));
         }
         values.queen_url = std::move(*url);
         values.token_file = std::move(*token_file);
+        values.ca_file = std::move(*ca_file);
     } catch (const toml::parse_error& error) {
         return fail(
             Errc::invalid_argument,
@@ -79,7 +84,7 @@ Result<FileValues> find_config(const Environment& environment, const fs::path& u
             return read_config(path);
         }
     }
-    return FileValues{user, {}, {}};
+    return FileValues{user, {}, {}, {}};
 }
 
 Result<void> load_token(
@@ -88,27 +93,22 @@ Result<void> load_token(
     const Environment& environment,
     const std::optional<std::string>& configured
 ) {
-    auto found = auth::find_token(options.token_file, environment);
+    auth::TokenSources sources;
+    sources.file = options.token_file;
+    sources.environment = environment;
+    sources.from_environment = Secret(environment("LLORCH_API_TOKEN").value_or(""));
+    if (sources.from_environment.empty()) { // else a variable wins over the settings file
+        sources.configured_file = configured.value_or("");
+    }
+    sources.home_file = settings.token_file().string();
+    auto found = auth::find_token(std::move(sources));
     if (!found) {
         return error_of(found);
     }
     settings.token = std::move(found->token);
-    settings.token_source = std::move(found->source);
     settings.token_path = std::move(found->path);
-    if (!settings.token_source.empty()) {
-        return {};
-    }
-    if (!configured && !is_there(settings.token_file())) {
-        return {};
-    }
-    const std::string path = configured.value_or(settings.token_file().string());
-    auto token = auth::load_token_file(path);
-    if (!token) {
-        return error_of(token);
-    }
-    settings.token = std::move(*token);
-    settings.token_source = configured ? settings.config_file.string() : path;
-    settings.token_path = path;
+    settings.token_source =
+        found->source == "settings file" ? settings.config_file.string() : std::move(found->source);
     return {};
 }
 
@@ -137,6 +137,39 @@ void choose_url(
     choose("http://127.0.0.1:8080", "default");
 }
 
+Result<void> load_tls(
+    Settings& settings,
+    const GlobalOptions& options,
+    const Environment& environment,
+    const std::optional<std::string>& configured
+) {
+    const std::string ours = (settings.home / "pki" / "ca.pem").string();
+    if (!options.ca_file.empty()) {
+        settings.ca_file = options.ca_file;
+    } else if (auto named = environment("RBEE_CA_FILE")) {
+        settings.ca_file = std::move(*named);
+    } else if (configured) {
+        settings.ca_file = *configured;
+    } else if (is_there(ours)) {
+        settings.ca_file = ours;
+    }
+    if (!settings.queen.secure) {
+        return {};
+    }
+    auto context = http::TlsContext::client(
+        {.ca_file = settings.ca_file,
+         .certificate = {},
+         .key = {},
+         .pinned_ca = {},
+         .server_kind = "queen:"}
+    );
+    if (!context) {
+        return error_of(context);
+    }
+    settings.tls = std::move(*context);
+    return {};
+}
+
 } // namespace
 
 Result<Settings> load_settings(const GlobalOptions& options, const Environment& environment) {
@@ -156,6 +189,9 @@ Result<Settings> load_settings(const GlobalOptions& options, const Environment& 
         return std::unexpected(endpoint.error().within(settings.queen_source));
     }
     settings.queen = std::move(*endpoint);
+    if (const auto tls = load_tls(settings, options, environment, file->ca_file); !tls) {
+        return error_of(tls);
+    }
     const auto token = load_token(settings, options, environment, file->token_file);
     if (!token) {
         return error_of(token);

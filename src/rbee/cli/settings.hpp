@@ -4,9 +4,11 @@
 #include "rbee/base/secret.hpp"
 #include "rbee/cli/environment.hpp"
 #include "rbee/cli/options.hpp"
+#include "rbee/http/tls.hpp"
 #include "rbee/http/url.hpp"
 
 #include <filesystem>
+#include <memory>
 #include <string>
 
 namespace rbee::cli {
@@ -17,6 +19,8 @@ struct Settings {
     std::string queen_url;
     http::Endpoint queen;
     std::string queen_source;
+    std::string ca_file;                   ///< For an https queen; empty: CAs of the system.
+    std::shared_ptr<http::TlsContext> tls; ///< Null unless the queen is https.
     Secret token;
     std::string token_source;          ///< Empty when there is no token.
     std::string token_path;            ///< Empty when it does not come from a file.
@@ -32,6 +36,8 @@ struct Settings {
 ///
 ///   queen URL   --queen, RBEE_QUEEN_URL, `[queen] url` of the configuration file, the queen that
 ///               `rbee up` started, http://127.0.0.1:8080
+///   CA          --ca-file, RBEE_CA_FILE, `[queen] ca_file` of the configuration file,
+///               $RBEE_HOME/pki/ca.pem when it exists, the CAs of the system
 ///   token       --token-file, LLORCH_API_TOKEN_FILE, LLORCH_API_TOKEN, `[auth] token_file` of the
 ///               configuration file, $RBEE_HOME/token when it exists
 ///   file        RBEE_CONFIG, ~/.config/rbee/config.toml, /etc/rbee/config.toml

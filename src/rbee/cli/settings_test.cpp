@@ -1,4 +1,4 @@
-#include "rbee/auth/bearer.hpp"
+#include "rbee/auth/token_file.hpp"
 #include "rbee/cli/daemon.hpp"
 #include "rbee/cli/fake_queen_test.hpp"
 #include "rbee/cli/settings.hpp"
@@ -15,7 +15,7 @@ class SettingsTest : public ::testing::Test {
 protected:
     std::string token_file(const std::string& name, const std::string& token) {
         const auto path = (folder_.path() / name).string();
-        EXPECT_TRUE(auth::store_token_file(path, Secret(token)));
+        EXPECT_TRUE(auth::store_token_file(path, Secret::copy_of(token)));
         return path;
     }
     std::string file(const std::string& name, const std::string& text) {

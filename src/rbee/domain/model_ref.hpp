@@ -9,7 +9,8 @@ namespace rbee::domain {
 
 /// A reference to a model, as people and programs write it:
 ///   file:/abs/path/model.gguf   a file on the machine of the hive (also file:///abs/path)
-///   hf:org/repo                 a repository of the Hugging Face hub
+///   hf:org/repo                 a repository of the Hugging Face hub; @revision and ::file=name
+///                               may follow
 ///   some-name                   a name in the hive's models directory
 struct ModelRef {
     enum class Provider { file, hub, name };
@@ -29,5 +30,9 @@ struct ModelRef {
 /// and control characters (behaviour.md 10.1). Fails with Errc::invalid_argument and wire code
 /// INVALID_MODEL_REF; the message names the accepted forms and never repeats the input.
 [[nodiscard]] Result<ModelRef> parse_model_ref(std::string_view text);
+
+/// The same for what a worker is to be started with: names of installed models hold no '/', so
+/// org/repo without its scheme is refused. (In the `model` field of requests such names are fine.)
+[[nodiscard]] Result<ModelRef> parse_spawn_ref(std::string_view text);
 
 } // namespace rbee::domain

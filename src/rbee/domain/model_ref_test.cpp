@@ -1,5 +1,4 @@
 #include "rbee/domain/model_ref.hpp"
-#include "rbee/domain/validate.hpp"
 #include "rbee/domain/worker_state.hpp"
 
 #include <gtest/gtest.h>
@@ -18,6 +17,9 @@ TEST(ModelRef, AcceptsTheThreeForms) {
     EXPECT_EQ(file->to_string(), "file:/models/tiny-1.gguf");
     EXPECT_EQ(file->model_name(), "tiny-1");
     EXPECT_EQ(parse_model_ref("hf:org/repo@main")->model_name(), "repo");
+    const auto pinned = parse_model_ref("hf:org/repo@v1.2::file=sub/a-q4.gguf");
+    ASSERT_TRUE(pinned.has_value());
+    EXPECT_EQ(pinned->model_name(), "repo");
     EXPECT_EQ(parse_model_ref("rbee-demo")->model_name(), "rbee-demo");
     EXPECT_EQ(parse_model_ref("family/name")->provider, ModelRef::Provider::name);
 }
@@ -55,9 +57,27 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"file:relative/PAYLOAD", "absolute"},
         Bad{"/PAYLOAD", "file:/path"},
         Bad{"hf:PAYLOAD", "org/repo"},
-        Bad{"s3:PAYLOAD", "scheme"}
+        Bad{"hf:org/PAYLOAD@", "org/repo"},
+        Bad{"hf:org/PAYLOAD@a@b", "org/repo"},
+        Bad{"hf:org/PAYLOAD::file=", "org/repo"},
+        Bad{"hf:org/PAYLOAD::file=/etc", "org/repo"},
+        Bad{"hf:org/PAYLOAD!@#$%", "special characters"},
+        Bad{"s3:PAYLOAD", "Invalid model reference format"}
     )
 );
+
+TEST(SpawnRef, NeedsASchemeForARepository) {
+    EXPECT_TRUE(parse_spawn_ref("hf:org/repo").has_value());
+    EXPECT_TRUE(parse_spawn_ref("tiny").has_value());
+    const auto bare = parse_spawn_ref("org/PAYLOAD");
+    ASSERT_FALSE(bare.has_value());
+    EXPECT_EQ(bare.error().wire_code, "INVALID_MODEL_REF");
+    EXPECT_TRUE(bare.error().what.starts_with("Invalid model reference format"));
+    EXPECT_TRUE(bare.error().what.contains("hf:org/repo"));
+    EXPECT_FALSE(bare.error().what.contains("PAYLOAD"));
+    ASSERT_EQ(bare.error().fields.size(), 1U);
+    EXPECT_EQ(bare.error().fields.front().field, "model_ref");
+}
 
 RC_GTEST_PROP(ModelRef, CanonicalTextParsesToTheSameValue, (const std::string& text)) {
     const auto parsed = parse_model_ref(text);
@@ -66,24 +86,6 @@ RC_GTEST_PROP(ModelRef, CanonicalTextParsesToTheSameValue, (const std::string& t
         RC_ASSERT(again.has_value());
         RC_ASSERT(*again == *parsed);
     }
-}
-
-TEST(Validate, WorkerIds) {
-    EXPECT_TRUE(check_worker_id("worker-1a").has_value());
-    EXPECT_TRUE(check_worker_id("a;b").error().what.contains("shell metacharacters"));
-    EXPECT_TRUE(check_worker_id("a`b").error().what.contains("backticks"));
-    EXPECT_TRUE(check_worker_id("a|b").error().what.contains("pipe"));
-    EXPECT_TRUE(check_worker_id("a_b").error().what.contains("alphanumeric and dash"));
-    EXPECT_TRUE(check_worker_id(std::string(65, 'a')).error().what.contains("64"));
-    EXPECT_FALSE(check_worker_id("").has_value());
-}
-
-TEST(Validate, NodeNamesAndBackends) {
-    EXPECT_TRUE(check_node_name("gpu-1.lan").has_value());
-    EXPECT_FALSE(check_node_name("a@b").has_value());
-    EXPECT_FALSE(check_node_name("-a").has_value());
-    EXPECT_TRUE(check_backend("cpu").has_value());
-    EXPECT_TRUE(check_backend("rocm").error().what.contains("[cpu, cuda, metal]"));
 }
 
 TEST(WorkerState, NamesComeBack) {

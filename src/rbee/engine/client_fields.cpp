@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -35,7 +36,58 @@ constexpr const char* internal_fields[] = {
 /// Become the size of a buffer; more than the context can hold has no meaning.
 constexpr const char* history_fields[] = {"repeat_last_n", "dry_penalty_last_n"};
 
+/// Parts of a message whose texts llama.cpp may read as URLs.
+constexpr std::string_view media_types[] = {
+    "image",
+    "image_url",
+    "input_image",
+    "input_audio",
+    "input_video",
+    "video_url",
+};
+
+/// As llama.cpp tells a URL from base64: by how it begins. Base64 has no colon.
+bool names_a_place(std::string_view text) {
+    const std::string_view scheme = text.substr(0, std::min<std::size_t>(text.find(':'), 16));
+    return scheme.size() < text.size() && text[scheme.size()] == ':' && scheme != "data";
+}
+
+bool is_media(const common_json& part) {
+    if (!part.is_object() || !part.contains("type") || !part.at("type").is_string()) {
+        return false;
+    }
+    const auto type = part.at("type").get<std::string>();
+    return std::ranges::find(media_types, type) != std::end(media_types);
+}
+
+/// Looks through all that is inside of `value`; `in_media`: inside of such a part.
+void refuse_places(const common_json& value, bool in_media) {
+    if (in_media && value.is_string()) {
+        const auto text = value.get<std::string>();
+        if (text.starts_with("http") || names_a_place(text)) {
+            throw std::invalid_argument(
+                "images, audio and video must come inside of the request, as data: URLs; this "
+                "service fetches none"
+            );
+        }
+    }
+    if (value.is_array() || value.is_object()) {
+        const bool media = in_media || is_media(value);
+        for (const common_json& inner : value) {
+            refuse_places(inner, media);
+        }
+    }
+}
+
 } // namespace
+
+void refuse_remote_media(const common_json& body) {
+    for (const char* conversation : {"messages", "input", "system"}) {
+        if (body.is_object() && body.contains(conversation)) {
+            refuse_places(body.at(conversation), false);
+        }
+    }
+}
 
 void restrict_client_fields(common_json& body, int context_tokens) {
     for (const char* name : internal_fields) {
@@ -53,6 +105,14 @@ void restrict_client_fields(common_json& body, int context_tokens) {
         // llama.cpp aborts where it was built without that library.
         throw std::invalid_argument("llguidance grammars are not supported");
     }
+}
+
+common_json parse_body(const std::string& body) {
+    common_json parsed = common_json::parse_no_throw(body);
+    if (parsed.is_discarded()) {
+        throw std::invalid_argument("the body is not valid JSON"); // theirs quotes the body
+    }
+    return parsed;
 }
 
 bool nests_too_deep(std::string_view body) {

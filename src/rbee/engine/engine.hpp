@@ -20,6 +20,9 @@ struct LoadOptions {
     std::string backend = "cpu";          ///< cpu, cuda or metal; never another one instead.
     std::uint32_t device = 0;             ///< Number of the device of that backend.
     std::vector<std::string> engine_args; ///< llama-server flags, as given after `--`.
+    /// Whether images, audio and video that a request names by URL are fetched. Whoever may send
+    /// requests could otherwise make this machine call others.
+    bool allow_remote_images = false;
 };
 
 /// What a loaded model says about itself.

@@ -93,7 +93,12 @@ Result<void> LlamaEngine::add(const GenerationPtr& generation) {
 }
 
 void LlamaEngine::run(const GenerationPtr& generation) {
-    const TaskContext context{.params = params_, .meta = *meta_, .vocab = vocab_};
+    const TaskContext context{
+        .params = params_,
+        .meta = *meta_,
+        .vocab = vocab_,
+        .allow_remote_images = allow_remote_images_,
+    };
     run_generation(*generation, *server_, context, generated_tokens_);
 }
 

@@ -67,6 +67,7 @@ private:
     std::atomic<bool> failed_ = false;
 
     common_params params_;
+    bool allow_remote_images_ = false;       ///< Constant once loaded.
     std::unique_ptr<server_context> server_; ///< After params_, which its routes refer to.
     std::unique_ptr<server_routes> routes_;
     std::unique_ptr<const server_context_meta> meta_;

@@ -108,6 +108,7 @@ Result<ModelInfo> LlamaEngine::load(const LoadOptions& options, ProgressFn progr
     }
     prepare_process();
     params_ = common_params{};
+    allow_remote_images_ = options.allow_remote_images;
     const auto file = inspect_model_file(options.model_path);
     if (!file) {
         return error_of(file);

@@ -38,12 +38,16 @@ struct Body {
 };
 
 /// The body in llama.cpp's own fields. Throws what the converters throw.
-Body to_completion_fields(const GenerationRequest& request, const server_context_meta& meta) {
-    Body body{.data = json::parse(request.body), .files = {}};
+Body to_completion_fields(const GenerationRequest& request, const TaskContext& context) {
+    const server_context_meta& meta = context.meta;
+    Body body{.data = parse_body(request.body), .files = {}};
     if (!body.data.is_object()) {
         throw std::invalid_argument("the body must be a JSON object");
     }
     restrict_client_fields(body.data, meta.slot_n_ctx);
+    if (!context.allow_remote_images) {
+        refuse_remote_media(body.data);
+    }
     body.data["stream"] = request.stream;
     switch (request.dialect) {
     case Dialect::infer:
@@ -128,7 +132,7 @@ public:
         const GenerationRequest& request, const TaskContext& context, server_response_reader& reader
     )
         : request_(request), context_(context), reader_(reader),
-          body_(to_completion_fields(request, context.meta)),
+          body_(to_completion_fields(request, context)),
           delimiters_(common_chat_msg_delimiters_parse(
               json_value(body_.data, "message_delimiters", json::array())
           )),

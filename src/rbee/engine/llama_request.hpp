@@ -16,6 +16,7 @@ struct TaskContext {
     const common_params& params;
     const server_context_meta& meta;
     const llama_vocab* vocab;
+    bool allow_remote_images = false;
 };
 
 /// The tasks of one generation, not posted yet.

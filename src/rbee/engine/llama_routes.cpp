@@ -74,14 +74,20 @@ std::map<std::string, std::string> query_parameters(std::string_view query) {
 }
 
 /// What llama.cpp gets to read: infill is a generation, so its body needs the same care.
-std::string checked_body(const Call& call, int context_tokens) {
+std::string checked_body(const Call& call, int context_tokens, bool allow_remote_images) {
     if (nests_too_deep(call.body)) {
         throw std::invalid_argument("the JSON body nests too deep");
+    }
+    if (call.body.empty()) {
+        return {}; // a GET, or its handler says what it misses
+    }
+    json body = parse_body(call.body);
+    if (!allow_remote_images) {
+        refuse_remote_media(body);
     }
     if (call.route != Route::infill) {
         return call.body;
     }
-    json body = json::parse(call.body);
     if (!body.is_object()) {
         throw std::invalid_argument("the body must be a JSON object");
     }
@@ -134,7 +140,7 @@ Reply LlamaEngine::answer(const Call& call) {
         return error_reply("the engine is stopping", ERROR_TYPE_UNAVAILABLE);
     }
     try {
-        const std::string body = checked_body(call, meta_->slot_n_ctx);
+        const std::string body = checked_body(call, meta_->slot_n_ctx, allow_remote_images_);
         const server_http_req request{
             query_parameters(call.query), {}, {}, call.query, body, {}, should_stop
         };

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <exception>
 #include <utility>
+#include <vector>
 
 namespace rbee::hive {
 
@@ -34,14 +35,24 @@ Result<std::unique_ptr<HiveApp>> HiveApp::create(Settings settings) {
     if (!log) {
         return error_of(log);
     }
+    if (settings.tls.on()) { // before a socket listens that could not be served
+        const auto usable = pki::server_context(settings.tls);
+        if (!usable) {
+            return error_of(usable);
+        }
+    }
     auto listener = process::listen_tcp(settings.listen.host, settings.listen.port);
     if (!listener) {
         return error_of(listener);
     }
     settings.listen.port = listener->port;
-    return std::unique_ptr<HiveApp>(
+    auto app = std::unique_ptr<HiveApp>(
         new HiveApp(std::move(settings), std::move(*log), std::move(*listener))
     );
+    if (const auto loaded = app->load_tokens(); !loaded) {
+        return error_of(loaded);
+    }
+    return app;
 }
 
 HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener listener)
@@ -54,7 +65,9 @@ HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener lis
                                           .environment = settings_.worker.environment}
                                      ),
       view_({timers_.clock(), registry_, models_, machine_, pool_}),
-      supervisor_({timers_, log_, hive_metrics_, registry_, launcher_, client_, settings_}),
+      supervisor_(
+          {timers_, log_, hive_metrics_, registry_, launcher_, client_, settings_, authenticator_}
+      ),
       spawner_({settings_, models_, machine_, supervisor_, hive_metrics_, pool_, log_}),
       relay_({timers_, log_, hive_metrics_, registry_, supervisor_, client_}),
       routes_(
@@ -69,20 +82,17 @@ HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener lis
       ),
       monitor_({timers_, log_, hive_metrics_, registry_, supervisor_, machine_, pool_, settings_}),
       tasks_(loop_.get_executor(), telemetry::log_task_failures(log_)) {
-    if (settings_.token.empty()) {
-        log_.warn("auth_disabled", "dev mode without a token, every local client is allowed");
-    } else {
-        authenticator_.accept(settings_.token);
-    }
-    const std::string url = settings_.public_url.empty() ? own_url() : settings_.public_url;
-    view_.set_identity({settings_.node_name, url});
+    view_.set_identity({settings_.node_name, public_url()});
     supervisor_.set_hive_url(own_url());
     build_routes();
     if (settings_.queen) {
         queen_.emplace(
             QueenLink::Dependencies{timers_, log_, hive_metrics_, view_, settings_.intervals},
-            api::ApiClient(client_, *settings_.queen, settings_.token.clone())
+            api::ApiClient(client_, *settings_.queen, settings_.queen_token.clone())
         );
+    }
+    if (queen_ && settings_.queen_token.empty()) {
+        tokens_.on_load([this](Secret outgoing) { queen_->set_token(std::move(outgoing)); });
     }
     registry_.on_change([this] {
         hive_metrics_.refresh(registry_.list(), machine_.last().resources);
@@ -92,14 +102,90 @@ HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener lis
     });
 }
 
+Result<void> HiveApp::load_tokens() {
+    if (auto loaded = tokens_.load(); !loaded) {
+        return loaded;
+    }
+    if (settings_.queen_digest) {
+        authenticator_.grant(
+            {.name = "queen", .digest = *settings_.queen_digest, .scopes = auth::Scopes::all()}
+        );
+    } else if (settings_.accept_queen_token) {
+        authenticator_.grant("queen", settings_.queen_token, auth::Scopes::all());
+    }
+    tokens_.tell();
+    return {};
+}
+
 void HiveApp::build_routes() {
     routes_.add_routes(gate_.router());
     relay_.add_routes(gate_.router());
     gate_.attach(server_);
 }
 
+std::function<Result<void>(const http::Exchange&, http::Access)>
+HiveApp::connection_rule(const pki::TlsFiles& files) {
+    if (!files.on()) {
+        return nullptr;
+    }
+    const bool mutual = !files.ca.empty();
+    return [mutual](const http::Exchange& exchange, http::Access needed) -> Result<void> {
+        if (!exchange.secure() && needed != http::Access::worker) {
+            return fail(Errc::forbidden, "this port is for workers", "CERTIFICATE_REQUIRED");
+        }
+        const bool queen = !mutual || exchange.peer_identity().starts_with("queen:");
+        if (exchange.secure() && needed != http::Access::metrics && !queen) {
+            return fail(
+                Errc::forbidden,
+                "this hive talks to its queen only, who must show her certificate",
+                "CERTIFICATE_REQUIRED"
+            );
+        }
+        return {};
+    };
+}
+
+Result<void> HiveApp::serve() {
+    if (const auto loaded = tls_.load(); !loaded) {
+        return loaded;
+    }
+    if (!tls_.on()) {
+        return server_.serve(std::move(listener_.fd));
+    }
+    view_.set_identity({settings_.node_name, public_url()}); // by the certificate, known only now
+    auto for_workers = process::listen_tcp("127.0.0.1", 0);
+    if (!for_workers) {
+        return error_of(for_workers);
+    }
+    supervisor_.set_hive_url(
+        http::Endpoint{.host = "127.0.0.1", .port = for_workers->port, .unix_path = {}}.to_string()
+    );
+    const auto serving = server_.serve(std::move(for_workers->fd));
+    return serving ? server_.serve(std::move(listener_.fd), http::Server::Security::tls) : serving;
+}
+
+/// Where the queen reaches this hive. One that listens everywhere takes a name of its certificate.
+std::string HiveApp::public_url() const {
+    if (!settings_.public_url.empty()) {
+        return settings_.public_url;
+    }
+    const std::string& host = settings_.listen.host;
+    if (host == "0.0.0.0" || host == "::" || host.empty()) {
+        for (const std::string& name : tls_.certificate().hosts) {
+            http::Endpoint named = settings_.listen;
+            named.host = name;
+            named.secure = true;
+            if (!http::is_loopback(named)) {
+                return named.to_string();
+            }
+        }
+    }
+    return own_url();
+}
+
 std::string HiveApp::own_url() const {
     http::Endpoint reached = settings_.listen;
+    reached.secure = settings_.tls.on();
     if (reached.host == "0.0.0.0" || reached.host.empty()) {
         reached.host = "127.0.0.1";
     } else if (reached.host == "::") {
@@ -121,11 +207,12 @@ int HiveApp::run() {
 }
 
 asio::awaitable<void> HiveApp::main() {
-    const auto serving = server_.serve(std::move(listener_.fd));
+    const auto serving = serve();
     if (!serving) {
         begin_stop(serving.error().what);
     } else {
         tasks_.start(watch_signals(), "signals");
+        tasks_.start(tokens_.watch(), "tokens");
         if (settings_.lifeline.valid()) {
             lifeline_ =
                 process::watch_lifeline(loop_.get_executor(), settings_.lifeline.release(), [this] {
@@ -162,8 +249,16 @@ void HiveApp::begin_stop(std::string reason) {
 }
 
 asio::awaitable<void> HiveApp::watch_signals() {
+    runtime::Signals signals(loop_.get_executor(), {SIGTERM, SIGINT, SIGHUP});
     while (true) {
-        const int signal = co_await runtime::wait_signal({SIGTERM, SIGINT});
+        const int signal = co_await signals.next();
+        if (signal == SIGHUP) {
+            tokens_.reload();
+            if (const auto loaded = tls_.load(); !loaded) {
+                log_.error("reload_failed", loaded.error().what, {{"part", "tls"}});
+            }
+            continue;
+        }
         if (stop_reason_) {
             log_.warn("shutdown_hurried", "a second signal: stopping at once");
             supervisor_.hurry();

@@ -2,6 +2,7 @@
 
 #include "rbee/api/gate.hpp"
 #include "rbee/auth/bearer.hpp"
+#include "rbee/auth/token_keeper.hpp"
 #include "rbee/base/result.hpp"
 #include "rbee/hive/health_monitor.hpp"
 #include "rbee/hive/hive_metrics.hpp"
@@ -19,6 +20,7 @@
 #include "rbee/http/client.hpp"
 #include "rbee/http/reaper.hpp"
 #include "rbee/http/server.hpp"
+#include "rbee/pki/tls_service.hpp"
 #include "rbee/process/lifeline.hpp"
 #include "rbee/process/listener.hpp"
 #include "rbee/runtime/blocking.hpp"
@@ -30,9 +32,11 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace rbee::hive {
 
@@ -52,7 +56,14 @@ public:
 private:
     HiveApp(Settings settings, telemetry::Logger log, process::Listener listener);
 
+    /// With TLS: the queen must show her certificate if there is a CA for it; workers come in the
+    /// clear, at a port of their own that only this machine reaches.
+    [[nodiscard]] static std::function<Result<void>(const http::Exchange&, http::Access)>
+    connection_rule(const pki::TlsFiles& files);
+    [[nodiscard]] Result<void> load_tokens();
     void build_routes();
+    [[nodiscard]] Result<void> serve();
+    [[nodiscard]] std::string public_url() const;
     void begin_stop(std::string reason);
     [[nodiscard]] std::string own_url() const;
     [[nodiscard]] boost::asio::awaitable<void> main();
@@ -68,7 +79,17 @@ private:
     telemetry::Metrics metrics_;
     HiveMetrics hive_metrics_{metrics_};
     auth::Authenticator authenticator_;
-    api::Gate gate_{authenticator_, log_, metrics_, "rbee_hive"};
+    auth::TokenKeeper tokens_{{authenticator_, timers_, log_}, std::move(settings_.tokens)};
+    api::Gate gate_{
+        authenticator_,
+        log_,
+        metrics_,
+        {.program = "rbee-hive",
+         .prefix = "rbee_hive",
+         .clock = timers_.clock(),
+         .metrics_auth = settings_.metrics_auth,
+         .connections = connection_rule(settings_.tls)}
+    };
     http::Reaper reaper_{loop_.get_executor()};
     http::Client client_{loop_.get_executor(), reaper_};
     WorkerRegistry registry_{timers_.clock()};
@@ -83,7 +104,8 @@ private:
     HealthMonitor monitor_;
     std::optional<QueenLink> queen_;
     std::unique_ptr<process::LifelineWatch> lifeline_;
-    http::Server server_{loop_.get_executor(), reaper_, http::ServerOptions{}};
+    http::Server server_{loop_.get_executor(), reaper_, settings_.http};
+    pki::TlsService tls_{{server_, client_, timers_.clock(), log_}, settings_.tls, "queen:"};
     runtime::Notifier stopping_{timers_};
     std::optional<std::string> stop_reason_;
     runtime::TaskGroup tasks_; ///< Last: its tasks use everything above.

@@ -62,7 +62,7 @@ asio::awaitable<void> HealthMonitor::check(std::string worker_id) {
     }
     const std::uint64_t memory =
         process::rss_bytes(static_cast<pid_t>(*entry->info.pid)).value_or(0);
-    api::ApiClient client = with_.supervisor.client_for(entry->info.url);
+    api::ApiClient client = with_.supervisor.client_for(worker_id);
     http::CallOptions options;
     options.connect_limit = with_.settings.intervals.health_limit;
     options.head_limit = with_.settings.intervals.health_limit;

@@ -50,6 +50,7 @@ TEST(WorkerArguments, Name_everything_and_put_engine_flags_last) {
     launch.hive_url = "http://127.0.0.1:9200";
     launch.listen_fd = 3;
     launch.lifeline_fd = 4;
+    launch.token_fd = 5;
     launch.engine_args = {"--ctx-size", "512"};
     EXPECT_THAT(
         worker_arguments(launch),
@@ -74,6 +75,8 @@ TEST(WorkerArguments, Name_everything_and_put_engine_flags_last) {
             "http://127.0.0.1:9200",
             "--lifeline-fd",
             "4",
+            "--token-fd",
+            "5",
             "--",
             "--ctx-size",
             "512"
@@ -81,12 +84,13 @@ TEST(WorkerArguments, Name_everything_and_put_engine_flags_last) {
     );
 }
 
-TEST(EngineArgs, Are_bounded) {
-    EXPECT_TRUE(check_engine_args({"--ctx-size", "512"}));
-    EXPECT_FALSE(check_engine_args(std::vector<std::string>(65, "x")));
-    EXPECT_FALSE(check_engine_args({""}));
-    EXPECT_FALSE(check_engine_args({std::string(4097, 'x')}));
-    EXPECT_FALSE(check_engine_args({std::string("a\0b", 3)}));
+TEST(WorkerArguments, Carry_limits_that_differ_from_the_default) {
+    WorkerLaunch launch;
+    launch.inference_body_mb = 64;
+    launch.allow_remote_images = true;
+    const auto arguments = worker_arguments(launch);
+    EXPECT_THAT(arguments, testing::IsSupersetOf({"--inference-body-mb", "64"}));
+    EXPECT_EQ(arguments.back(), "--allow-remote-images");
 }
 
 class LogTailTest : public testing::Test {

@@ -19,23 +19,25 @@ void HiveRoutes::add_routes(http::Router& router) {
     for (const char* path : {"/health", "/v1/health"}) {
         router.add("GET", path, bound(&HiveRoutes::health), http::Access::open);
     }
-    router.add("GET", "/v1/report", bound(&HiveRoutes::report));
-    router.add("GET", "/v1/models", bound(&HiveRoutes::models));
-    router.add("GET", "/v1/backends", bound(&HiveRoutes::backends));
-    router.add("GET", "/v1/resources", bound(&HiveRoutes::resources));
+    router.add("GET", "/v1/report", bound(&HiveRoutes::report), http::Access::models);
+    router.add("GET", "/v1/models", bound(&HiveRoutes::models), http::Access::models);
+    router.add("GET", "/v1/backends", bound(&HiveRoutes::backends), http::Access::models);
+    router.add("GET", "/v1/resources", bound(&HiveRoutes::resources), http::Access::models);
     for (const char* path : {"/v1/admin/shutdown", "/v1/shutdown", "/shutdown"}) {
-        router.add("POST", path, bound(&HiveRoutes::shutdown));
+        router.add("POST", path, bound(&HiveRoutes::shutdown), http::Access::admin);
     }
     for (const char* path : {"/v1/workers/list", "/v1/workers"}) {
-        router.add("GET", path, bound(&HiveRoutes::list));
+        router.add("GET", path, bound(&HiveRoutes::list), http::Access::models);
     }
-    router.add("POST", "/v1/workers/spawn", bound(&HiveRoutes::spawn));
-    router.add("POST", "/v1/workers/ready", bound(&HiveRoutes::ready));
-    router.add("POST", "/v1/heartbeat", bound(&HiveRoutes::heartbeat));
-    router.add("GET", "/v1/workers/{id}", bound(&HiveRoutes::inspect));
-    router.add("DELETE", "/v1/workers/{id}", bound(&HiveRoutes::remove));
-    router.add("GET", "/v1/workers/{id}/logs", bound(&HiveRoutes::logs));
-    router.add("GET", "/v1/workers/{id}/progress", bound(&HiveRoutes::progress));
+    router.add("POST", "/v1/workers/spawn", bound(&HiveRoutes::spawn), http::Access::admin);
+    router.add("POST", "/v1/workers/ready", bound(&HiveRoutes::ready), http::Access::worker);
+    router.add("POST", "/v1/heartbeat", bound(&HiveRoutes::heartbeat), http::Access::worker);
+    router.add("GET", "/v1/workers/{id}", bound(&HiveRoutes::inspect), http::Access::models);
+    router.add("DELETE", "/v1/workers/{id}", bound(&HiveRoutes::remove), http::Access::admin);
+    router.add("GET", "/v1/workers/{id}/logs", bound(&HiveRoutes::logs), http::Access::admin);
+    router.add(
+        "GET", "/v1/workers/{id}/progress", bound(&HiveRoutes::progress), http::Access::models
+    );
 }
 
 asio::awaitable<void> HiveRoutes::health(http::Exchange& exchange) {

@@ -14,6 +14,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace rbee::hive {
@@ -62,6 +63,10 @@ private:
 
     /// The worker that the path names. Fails with Errc::invalid_argument or WORKER_NOT_FOUND.
     [[nodiscard]] Result<const WorkerRegistry::Entry*> named(const http::Exchange& exchange) const;
+
+    /// Errc::forbidden unless the worker `id` itself asks.
+    [[nodiscard]] Result<void>
+    from_itself(const http::Exchange& exchange, std::string_view id) const;
 
     Dependencies with_;
     bool stopping_ = false;

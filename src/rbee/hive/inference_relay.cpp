@@ -3,7 +3,6 @@
 #include "rbee/api/error_body.hpp"
 #include "rbee/api/gate.hpp"
 #include "rbee/api/inference_paths.hpp"
-#include "rbee/base/text.hpp"
 #include "rbee/hive/worker_choice.hpp"
 #include "rbee/telemetry/task_failure.hpp"
 
@@ -27,29 +26,6 @@ constexpr Duration worker_limit = std::chrono::minutes(30);
 /// How long the cause of a broken connection is waited for.
 constexpr Duration cause_limit = std::chrono::milliseconds(200);
 
-/// Fields of a request that are the worker's business too.
-http::Headers forwarded(const http::Headers& from, std::string_view correlation_id) {
-    static constexpr std::array<std::string_view, 8> ours = {
-        "Authorization",
-        "Host",
-        "Content-Length",
-        "Content-Type",
-        "X-Rbee-Worker",
-        "Expect",
-        "X-Request-Id",
-        "X-Correlation-Id",
-    };
-    http::Headers out;
-    for (const auto& [name, value] : from) {
-        const auto same = [&name](std::string_view other) { return iequals(name, other); };
-        if (!http::is_hop_by_hop(name) && std::ranges::none_of(ours, same)) {
-            out.add(name, value);
-        }
-    }
-    out.add("X-Correlation-Id", std::string(correlation_id));
-    return out;
-}
-
 Error cancelled_error(const Error& error) {
     return {Errc::cancelled, fmt::format("the request was cancelled: {}", error.what), "CANCELLED"};
 }
@@ -68,11 +44,19 @@ InferenceRelay::InferenceRelay(Dependencies dependencies)
 
 void InferenceRelay::add_routes(http::Router& router) {
     for (const char* path : api::inference_paths) {
-        router.add("POST", path, [this](http::Exchange& exchange) { return handle(exchange); });
+        router.add(
+            "POST",
+            path,
+            [this](http::Exchange& exchange) { return handle(exchange); },
+            http::Access::infer
+        );
     }
-    router.add("DELETE", "/v1/inference/{id}", [this](http::Exchange& exchange) {
-        return handle_cancel(exchange);
-    });
+    router.add(
+        "DELETE",
+        "/v1/inference/{id}",
+        [this](http::Exchange& exchange) { return handle_cancel(exchange); },
+        http::Access::infer
+    );
 }
 
 asio::awaitable<void> InferenceRelay::handle(http::Exchange& exchange) {
@@ -88,10 +72,10 @@ asio::awaitable<void> InferenceRelay::handle(http::Exchange& exchange) {
     const std::chrono::duration<double> took = with_.timers.clock().now() - begun;
     with_.metrics.relay_ended(job.end, exchange.bytes_sent(), took.count());
     const auto reason = exchange.cancel().reason();
-    if (reason && !job.worker_url.empty()) {
+    if (reason && !job.worker_id.empty()) {
         // The closed connection says it already; the cancel also reaches a worker that does not
         // look.
-        tasks_.start(send_cancel(job.worker_url, exchange.correlation_id()), "send_cancel");
+        tasks_.start(send_cancel(job.worker_id, exchange.correlation_id()), "send_cancel");
     }
     if (failure) {
         std::rethrow_exception(failure);
@@ -99,7 +83,7 @@ asio::awaitable<void> InferenceRelay::handle(http::Exchange& exchange) {
 }
 
 asio::awaitable<void> InferenceRelay::serve(http::Exchange& exchange, Job& job) {
-    auto body = co_await exchange.read_body(api::inference_body_bytes_max);
+    auto body = co_await exchange.read_body(exchange.inference_body_bytes_max());
     if (!body) {
         co_await api::respond_error(exchange, body.error());
         co_return;
@@ -133,7 +117,6 @@ asio::awaitable<void> InferenceRelay::serve(http::Exchange& exchange, Job& job) 
         co_return;
     }
     job.worker_id = entry->info.id;
-    job.worker_url = entry->info.url;
     const auto listed =
         running_.add({exchange.correlation_id(), fields->job_id}, exchange.cancel());
     co_await forward(exchange, job, std::move(*body));
@@ -145,7 +128,8 @@ InferenceRelay::forward(http::Exchange& exchange, Job& job, std::string body) {
     http::ClientRequest request;
     request.method = head.method;
     request.target = head.target;
-    request.headers = forwarded(head.headers, exchange.correlation_id());
+    request.headers = http::forwardable(head.headers);
+    request.headers.add("X-Correlation-Id", exchange.correlation_id());
     request.body = std::move(body);
     request.content_type =
         std::string(head.headers.find("Content-Type").value_or("application/json"));
@@ -159,11 +143,18 @@ InferenceRelay::forward(http::Exchange& exchange, Job& job, std::string body) {
             "Dispatching to worker",
             {{"worker_id", job.worker_id}, {"path", head.path}}
         );
-    api::ApiClient client = with_.supervisor.client_for(job.worker_url);
+    api::ApiClient client = with_.supervisor.client_for(job.worker_id);
     auto upstream = co_await client.open(std::move(request), options);
     if (!upstream) {
         job.end = exchange.cancel().cancelled() ? RelayEnd::client_gone : RelayEnd::upstream_failed;
         co_await refuse_unsent(exchange, job, upstream.error());
+        co_return;
+    }
+    if ((*upstream)->head().status == 401) {
+        // Not the client's token was wrong but ours, and it would be again.
+        job.end = RelayEnd::upstream_failed;
+        with_.supervisor.note_refusal(job.worker_id);
+        co_await api::respond_error(exchange, worker_misconfigured(job.worker_id));
         co_return;
     }
     http::ErrorFrame frame = [this, &exchange, &job](Error error) {
@@ -215,8 +206,8 @@ asio::awaitable<std::string> InferenceRelay::frame_for(
     co_return api::error_frame(api::stream_dialect_of(path), told, correlation_id);
 }
 
-asio::awaitable<void> InferenceRelay::send_cancel(std::string worker_url, std::string request_id) {
-    api::ApiClient client = with_.supervisor.client_for(worker_url);
+asio::awaitable<void> InferenceRelay::send_cancel(std::string worker_id, std::string request_id) {
+    api::ApiClient client = with_.supervisor.client_for(worker_id);
     http::CallOptions options;
     options.head_limit = std::chrono::seconds(5);
     options.body_limit = std::chrono::seconds(5);

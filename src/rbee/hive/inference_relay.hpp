@@ -44,7 +44,6 @@ private:
     /// What is known of one request while it runs.
     struct Job {
         std::string worker_id;
-        std::string worker_url;
         RelayEnd end = RelayEnd::refused;
     };
 
@@ -59,7 +58,7 @@ private:
     [[nodiscard]] boost::asio::awaitable<std::string>
     frame_for(std::string path, std::string correlation_id, std::string worker_id, Error error);
     [[nodiscard]] boost::asio::awaitable<void>
-    send_cancel(std::string worker_url, std::string request_id);
+    send_cancel(std::string worker_id, std::string request_id);
 
     Dependencies with_;
     api::RunningRequests running_;

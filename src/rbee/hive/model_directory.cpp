@@ -1,6 +1,8 @@
 #include "rbee/hive/model_directory.hpp"
 
 #include "rbee/base/text.hpp"
+#include "rbee/config/inside.hpp"
+#include "rbee/domain/validate.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -217,6 +219,25 @@ Result<Model> ModelDirectory::resolve(const domain::ModelRef& ref) const {
               ),
         "MODEL_NOT_FOUND"
     );
+}
+
+Result<Model> ModelDirectory::resolve_path(const std::string& path) const {
+    const auto refuse = [](std::string_view constraint, std::string why) {
+        return std::unexpected(domain::field_error("model_path", constraint, std::move(why)));
+    };
+    for (const std::string& directory : directories_) {
+        const auto real = config::path_inside_without_links(path, directory);
+        if (real) {
+            return resolve_file({domain::ModelRef::Provider::file, real->string()});
+        }
+        if (real.error() == config::PathViolation::path_traversal) {
+            return refuse("no_traversal", "Invalid path: path traversal detected");
+        }
+        if (real.error() == config::PathViolation::outside_root) {
+            return refuse("no_symlinks", "Invalid path: symlinks not allowed");
+        }
+    }
+    return fail(Errc::not_found, "there is no such model file on this hive", "MODEL_NOT_FOUND");
 }
 
 } // namespace rbee::hive

@@ -20,6 +20,7 @@ public:
         : directories_(std::move(directories)) {}
 
     [[nodiscard]] Result<Model> resolve(const domain::ModelRef& ref) const override;
+    [[nodiscard]] Result<Model> resolve_path(const std::string& path) const override;
     [[nodiscard]] std::vector<Model> list() const override;
 
 private:

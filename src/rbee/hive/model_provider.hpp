@@ -24,6 +24,13 @@ public:
     /// Finds the file of a model. Fails with Errc::not_found (MODEL_NOT_FOUND, naming the models
     /// that are there), Errc::unsupported, Errc::forbidden or Errc::io; no message holds a path.
     [[nodiscard]] virtual Result<Model> resolve(const domain::ModelRef& ref) const = 0;
+    /// The model in a file below a models directory, without symlinks on the way. `path` has
+    /// passed domain::check_relative_path. Fails with Errc::invalid_argument, Errc::not_found or
+    /// Errc::unsupported; no message holds a path.
+    [[nodiscard]] virtual Result<Model> resolve_path(const std::string& path) const {
+        (void)path;
+        return fail(Errc::unsupported, "model_path is not supported here");
+    }
     /// All models by name, sorted.
     [[nodiscard]] virtual std::vector<Model> list() const = 0;
 };

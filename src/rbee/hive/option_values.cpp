@@ -2,6 +2,7 @@
 
 #include "rbee/base/text.hpp"
 #include "rbee/config/toml_file.hpp"
+#include "rbee/http/edge_options.hpp"
 
 #include <fmt/format.h>
 
@@ -13,8 +14,11 @@ namespace {
 
 using Kind = OptionRow::Kind;
 
-std::string file_key(std::string_view name) {
-    std::string key = "hive." + std::string(name);
+std::string file_key(const OptionRow& row) {
+    if (!row.file_key.empty()) {
+        return std::string(row.file_key);
+    }
+    std::string key = "hive." + std::string(row.name);
     std::ranges::replace(key, '-', '_');
     return key;
 }
@@ -31,7 +35,7 @@ std::vector<std::string> split_list(std::string_view text) {
 
 /// The values of one row in the file; empty when it is not there.
 Result<std::vector<std::string>> from_file(config::TomlFile& file, const OptionRow& row) {
-    const std::string key = file_key(row.name);
+    const std::string key = file_key(row);
     std::vector<std::string> out;
     if (row.kind == Kind::number) {
         const auto value = file.get<std::uint64_t>(key);
@@ -59,14 +63,20 @@ Result<std::vector<std::string>> from_file(config::TomlFile& file, const OptionR
     return out;
 }
 
-} // namespace
-
-const std::vector<OptionRow>& option_rows() {
-    static const std::vector<OptionRow> rows = {
+std::vector<OptionRow> own_rows() {
+    return {
         {"host", "RBEE_HIVE_HOST", "Address to listen on [127.0.0.1]"},
         {"port", "RBEE_HIVE_PORT", "Port to listen on; 0 = any that is free [9200]", Kind::number},
         {"node-name", "RBEE_NODE_NAME", "Name of this node [its host name]"},
         {"public-url", "RBEE_HIVE_URL", "URL at which the queen reaches this hive"},
+        {"metrics-auth",
+         "RBEE_METRICS_AUTH",
+         "Whether /metrics needs a token with the scope metrics: on or off [off]"},
+        {"join", "RBEE_JOIN", "https:// URL of the queen to join, at the first start"},
+        {"join-token", "RBEE_JOIN_TOKEN", "What `rbee hives invite` printed, for --join"},
+        {"tls-cert", "RBEE_HIVE_TLS_CERT", "Certificate to serve HTTPS with [that of the join]"},
+        {"tls-key", "RBEE_HIVE_TLS_KEY", "Its private key, mode 0600"},
+        {"tls-ca", "RBEE_HIVE_TLS_CA", "CA of the queen, who must then show her certificate"},
         {"queen-url", "QUEEN_CALLBACK_URL", "Queen to report to; none when not given"},
         {"models-dir",
          "RBEE_MODELS_DIR",
@@ -79,6 +89,9 @@ const std::vector<OptionRow>& option_rows() {
          "RBEE_WORKER_BACKENDS",
          "What the worker program supports [cpu]",
          Kind::list},
+        {"allow-remote-images",
+         "RBEE_ALLOW_REMOTE_IMAGES",
+         "Whether workers may fetch images that clients name by URL: on or off [off]"},
         {"slots", "RBEE_SLOTS", "Requests at the same time for each worker [4]", Kind::number},
         {"max-workers", "RBEE_MAX_WORKERS", "Workers at the same time [64]", Kind::number},
         {"log-dir", "RBEE_LOG_DIR", "Directory for the logs of workers [$RBEE_HOME/logs]"},
@@ -93,9 +106,37 @@ const std::vector<OptionRow>& option_rows() {
          "Seconds between health checks of a worker [30]",
          Kind::number},
         {"token-file", "LLORCH_API_TOKEN_FILE", "File with the bearer token, mode 0600"},
+        {"tokens-file",
+         "RBEE_HIVE_TOKENS_FILE",
+         "Named tokens that are accepted too, as 'rbee token' writes them [none]"},
+        {"queen-token-file",
+         "RBEE_QUEEN_TOKEN_FILE",
+         "File with the token to send to the queen [that of this hive]"},
+        {"core-dumps",
+         "RBEE_CORE_DUMPS",
+         "Whether this program may leave core files, which show its secrets: on or off [off]"},
         {"log-format", "LLORCH_LOG_FORMAT", "json or pretty [pretty on a terminal]"},
         {"log-level", "LLORCH_LOG_LEVEL", "trace, debug, info, warn, error or off [info]"},
     };
+}
+
+} // namespace
+
+const std::vector<OptionRow>& option_rows() {
+    static const std::vector<OptionRow> rows = [] {
+        std::vector<OptionRow> out = own_rows();
+        for (const http::EdgeSetting& edge : http::edge_settings()) {
+            const std::string_view name = std::string_view(edge.flag).substr(2);
+            out.push_back(
+                {name,
+                 edge.variable,
+                 edge.help,
+                 edge.list ? Kind::list : Kind::number,
+                 edge.file_key}
+            );
+        }
+        return out;
+    }();
     return rows;
 }
 
@@ -132,7 +173,8 @@ Result<void> OptionValues::add_file(const std::string& path) {
         }
     }
     for (const std::string& name : file->unknown()) {
-        if (name.starts_with("hive.")) { // other tables belong to other programs
+        if (name.starts_with("hive.") ||
+            name.starts_with("http.")) { // other tables belong to other programs
             return fail(Errc::invalid_argument, fmt::format("{}: unknown setting {}", path, name));
         }
     }

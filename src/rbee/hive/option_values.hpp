@@ -20,6 +20,7 @@ struct OptionRow {
     std::string_view variable; ///< Environment variable, or empty.
     std::string_view help;
     Kind kind = Kind::text;
+    std::string_view file_key = {}; ///< Instead of hive.<name>.
 };
 
 /// All settings, in the order of --help.

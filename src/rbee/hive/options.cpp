@@ -1,17 +1,20 @@
 #include "rbee/hive/options.hpp"
 
-#include "rbee/auth/token_source.hpp"
 #include "rbee/domain/validate.hpp"
 #include "rbee/hive/option_values.hpp"
+#include "rbee/hive/token_options.hpp"
+#include "rbee/http/edge_options.hpp"
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -27,6 +30,7 @@ struct Raw {
     std::vector<std::pair<std::string_view, std::vector<std::string>>> rows;
     std::string config;
     int lifeline_fd = -1;
+    TokenArguments tokens;
 };
 
 void declare(CLI::App& app, Raw& raw) {
@@ -47,9 +51,16 @@ void declare(CLI::App& app, Raw& raw) {
     }
     app.add_option("--config", raw.config, "TOML file with a table [hive] of these settings");
     app.add_option("--lifeline-fd", raw.lifeline_fd, "Stop when this pipe ends");
+    app.add_option("--token-fd", raw.tokens.token_fd, "Descriptor to read the bearer token from");
+    app.add_option(
+        "--queen-token-fd",
+        raw.tokens.queen_token_fd,
+        "Descriptor to read a token from that is only between this hive and its queen"
+    );
     app.footer(
         "Each setting comes from its flag, its environment variable or the file, in this order.\n"
-        "Environment: RBEE_HOME (data directory, ~/.rbee), LLORCH_API_TOKEN (bearer token)."
+        "Token: --token-file, the systemd credential api_token, LLORCH_API_TOKEN_FILE,\n"
+        "LLORCH_API_TOKEN, $RBEE_HOME/token; the first that is there."
     );
 }
 
@@ -66,6 +77,7 @@ take(const OptionValues& values, std::string_view name, Number& into, config::Nu
 }
 
 Result<void> fill_numbers(const OptionValues& values, Settings& settings) {
+    std::uint64_t port = settings.listen.port;
     std::uint64_t log_mb = settings.worker.log_bytes_max / (1024ULL * 1024);
     std::uint64_t ram_mb = settings.ram_reserve_bytes / mb;
     std::uint64_t vram_mb = settings.vram_reserve_bytes / mb;
@@ -73,7 +85,7 @@ Result<void> fill_numbers(const OptionValues& values, Settings& settings) {
     auto health_s = static_cast<std::uint64_t>(health.count());
     const std::array results = {
         take(values, "health-interval", health_s, {1, 3600}),
-        take(values, "port", settings.listen.port, {0, 65535}),
+        take(values, "port", port, {}),
         take(values, "slots", settings.worker.slots, {1, 256}),
         take(values, "max-workers", settings.worker.count_max, {1, 10'000}),
         take(values, "log-mb", log_mb, {1, 10'000}),
@@ -85,12 +97,30 @@ Result<void> fill_numbers(const OptionValues& values, Settings& settings) {
             return result;
         }
     }
+    if (const auto ok = domain::check_port(port); !ok) {
+        return ok;
+    }
+    settings.listen.port = static_cast<std::uint16_t>(port);
     settings.intervals.health = std::chrono::seconds(health_s);
     settings.intervals.health_limit =
         std::min(settings.intervals.health_limit, settings.intervals.health);
     settings.worker.log_bytes_max = log_mb * 1024 * 1024;
     settings.ram_reserve_bytes = ram_mb * mb;
     settings.vram_reserve_bytes = vram_mb * mb;
+    return {};
+}
+
+Result<void> fill_http(const OptionValues& values, http::ServerOptions& options) {
+    for (const http::EdgeSetting& edge : http::edge_settings()) {
+        const std::vector<std::string> given = values.list(std::string_view(edge.flag).substr(2));
+        if (given.empty()) {
+            continue;
+        }
+        if (const auto applied = edge.apply(options, fmt::format("{}", fmt::join(given, ",")));
+            !applied) {
+            return applied;
+        }
+    }
     return {};
 }
 
@@ -113,6 +143,11 @@ fill_worker(const OptionValues& values, const Surroundings& around, WorkerSettin
             return std::unexpected(ok.error().within("worker-backends"));
         }
     }
+    const std::string remote_images = values.text("allow-remote-images", "off");
+    if (remote_images != "on" && remote_images != "off") {
+        return fail(Errc::invalid_argument, "allow-remote-images must be on or off");
+    }
+    worker.allow_remote_images = remote_images == "on";
     worker.environment = worker_environment(around.environment_list);
     return {};
 }
@@ -163,14 +198,86 @@ fill_directories(const OptionValues& values, const Surroundings& around, Setting
     return {};
 }
 
-Result<void>
-fill_token(const OptionValues& values, const Surroundings& around, Settings& settings) {
-    auto found = auth::find_token(values.text("token-file"), around.environment);
-    if (!found) {
-        return error_of(found);
+/// Takes over what the queen gave when this hive joined her.
+Result<void> use_joined(const OptionValues& values, const JoinFolder& folder, Settings& settings) {
+    auto joined = read_joined(folder);
+    if (!joined) {
+        return error_of(joined);
     }
-    settings.token = std::move(found->token);
-    return auth::check_bind(settings.listen, settings.token);
+    if (!*joined) {
+        return {};
+    }
+    if (values.text("node-name", (*joined)->name) != (*joined)->name) {
+        return fail(
+            Errc::invalid_argument,
+            fmt::format(
+                "this hive has joined as {}: start it without another --node-name, or remove {} "
+                "and join again",
+                (*joined)->name,
+                folder.path.string()
+            )
+        );
+    }
+    settings.node_name = (*joined)->name;
+    settings.queen = settings.queen ? std::move(settings.queen) : (*joined)->queen;
+    settings.queen_token = std::move((*joined)->token);
+    settings.queen_digest = (*joined)->queen_token;
+    settings.tls = settings.tls.on() ? std::move(settings.tls) : folder.tls();
+    return {};
+}
+
+Result<void> order_join(
+    const OptionValues& values,
+    const Surroundings& around,
+    const JoinFolder& folder,
+    Settings& settings
+) {
+    auto queen = http::parse_endpoint(values.text("join"));
+    if (!queen) {
+        return std::unexpected(queen.error().within("join"));
+    }
+    Secret token(values.text("join-token"));
+    if (token.empty()) {
+        return fail(
+            Errc::invalid_argument, "join needs --join-token: `rbee hives invite NAME` makes one"
+        );
+    }
+    http::Endpoint reached = settings.listen;
+    std::string host_name = around.host_name;
+    if (!settings.public_url.empty()) {
+        reached = *http::parse_endpoint(settings.public_url);
+        host_name = reached.host;
+    }
+    settings.join.emplace(
+        std::move(*queen),
+        std::move(token),
+        values.text("node-name").empty() ? std::nullopt : std::optional(settings.node_name),
+        own_hosts(reached, host_name),
+        folder
+    );
+    return {};
+}
+
+Result<void> fill_tls(const OptionValues& values, const Surroundings& around, Settings& settings) {
+    settings.tls = {
+        .certificate = values.text("tls-cert"),
+        .key = values.text("tls-key"),
+        .ca = values.text("tls-ca")
+    };
+    if (const auto good = pki::check_tls_files(settings.tls); !good) {
+        return good;
+    }
+    const auto paths = config::Paths::from(around.environment);
+    // A queen who starts the hive of her own machine speaks with it in the clear.
+    if (!paths || settings.lifeline.valid()) {
+        return {};
+    }
+    const JoinFolder folder{std::filesystem::path(paths->data_dir()) / "hive"};
+    const auto used = use_joined(values, folder, settings);
+    if (!used || settings.queen_digest || values.text("join").empty()) {
+        return used;
+    }
+    return order_join(values, around, folder, settings);
 }
 
 Result<void> fill_log(const OptionValues& values, const Surroundings& around, Settings& settings) {
@@ -187,6 +294,7 @@ Result<void> fill_log(const OptionValues& values, const Surroundings& around, Se
 Result<Settings> make_settings(Raw& raw, const Surroundings& around) {
     OptionValues values;
     for (auto& [name, given] : raw.rows) {
+        raw.tokens.file_flag = raw.tokens.file_flag || (name == "token-file" && !given.empty());
         values.set(name, std::move(given));
     }
     values.add_environment(around.environment);
@@ -199,10 +307,12 @@ Result<Settings> make_settings(Raw& raw, const Surroundings& around) {
     settings.lifeline.reset(raw.lifeline_fd);
     for (const Result<void>& result : {
              fill_numbers(values, settings),
+             fill_http(values, settings.http),
              fill_worker(values, around, settings.worker),
              fill_addresses(values, around, settings),
              fill_directories(values, around, settings),
-             fill_token(values, around, settings),
+             fill_tls(values, around, settings),
+             fill_tokens(values, raw.tokens, around, settings),
              fill_log(values, around, settings),
          }) {
         if (!result) {
@@ -262,7 +372,7 @@ std::string safe_node_name(std::string_view name) {
 std::vector<std::string> worker_environment(const std::vector<std::string>& list) {
     std::vector<std::string> out;
     for (const std::string& variable : list) {
-        // The token is handed over anew; the format must be one that the hive can read.
+        // Each worker has a token of its own; the format must be one that the hive can read.
         const bool ours = variable.starts_with("LLORCH_API_TOKEN=") ||
                           variable.starts_with("LLORCH_API_TOKEN_FILE=") ||
                           variable.starts_with("LLORCH_LOG_FORMAT=");

@@ -16,6 +16,7 @@ struct Surroundings {
     std::string program_path;                  ///< Of this executable, to find its sibling.
     std::string host_name;
     bool stderr_is_terminal = false;
+    Secret token = {}; ///< What LLORCH_API_TOKEN held, see auth::take_from_environment().
 };
 
 /// What a command line asks for: to run, or to print something and leave.

@@ -22,6 +22,7 @@ Surroundings around(std::map<std::string, std::string, std::less<>> variables = 
     };
     out.program_path = "/opt/rbee/bin/rbee-hive";
     out.host_name = "my_machine.local";
+    out.token = Secret(out.environment("LLORCH_API_TOKEN").value_or(""));
     return out;
 }
 
@@ -38,7 +39,7 @@ TEST(HiveOptions, Defaults) {
     EXPECT_THAT(settings.model_dirs, testing::ElementsAre("/home/somebody/.rbee/models"));
     EXPECT_EQ(settings.worker.log_dir, "/home/somebody/.rbee/logs");
     EXPECT_FALSE(settings.queen);
-    EXPECT_TRUE(settings.token.empty());
+    EXPECT_TRUE(settings.tokens.own.token.empty());
 }
 
 TEST(HiveOptions, A_flag_wins_over_the_environment_and_that_over_the_file) {
@@ -62,6 +63,27 @@ TEST(HiveOptions, A_flag_wins_over_the_environment_and_that_over_the_file) {
     EXPECT_EQ(command.settings->node_name, "from-file");
     EXPECT_THAT(command.settings->model_dirs, testing::ElementsAre("/a", "/b"));
     EXPECT_EQ(command.settings->queen->to_string(), "http://q:8080");
+}
+
+TEST(HiveOptions, To_join_takes_a_url_and_a_token) {
+    const auto command = parse_command_line(
+        {"--join", "https://queen.lan:8080", "--join-token", "t", "--host", "0.0.0.0"}, around()
+    );
+    ASSERT_TRUE(command.settings) << command.text;
+    ASSERT_TRUE(command.settings->join);
+    const JoinOrder& order = *command.settings->join;
+    EXPECT_EQ(order.queen.to_string(), "https://queen.lan:8080");
+    EXPECT_EQ(order.token.expose(), "t");
+    EXPECT_FALSE(order.name) << "the queen names it";
+    EXPECT_THAT(order.hosts, testing::IsSupersetOf({"127.0.0.1", "localhost", "my_machine.local"}));
+    EXPECT_EQ(order.folder.path, "/home/somebody/.rbee/hive");
+
+    EXPECT_THAT(
+        parse_command_line({"--join", "https://q:1"}, around()).text,
+        testing::HasSubstr("rbee hives invite")
+    );
+    EXPECT_EQ(parse_command_line({"--join", "q", "--join-token", "t"}, around()).exit_code, 1);
+    EXPECT_EQ(parse_command_line({"--tls-key", "/k"}, around()).exit_code, 1);
 }
 
 TEST(HiveOptions, Directories_may_be_repeated) {
@@ -113,11 +135,53 @@ TEST(HiveOptions, Only_loopback_may_do_without_a_token) {
                     .settings);
 }
 
+TEST(HiveOptions, AUTH_019_The_token_for_the_queen_may_be_another_one) {
+    const std::string path = testing::TempDir() + "hive-queen-token";
+    std::ofstream(path) << "what-the-queen-wants\n";
+    std::filesystem::permissions(path, std::filesystem::perms::owner_read);
+    const auto command = parse_command_line(
+        {"--queen-token-file", path}, around({{"LLORCH_API_TOKEN", "0123456789abcdef"}})
+    );
+    std::filesystem::remove(path);
+    ASSERT_TRUE(command.settings) << command.text;
+    EXPECT_EQ(command.settings->tokens.own.token.expose(), "0123456789abcdef");
+    EXPECT_EQ(command.settings->tokens.own.source, "LLORCH_API_TOKEN");
+    EXPECT_EQ(command.settings->tokens.outgoing, path);
+    EXPECT_FALSE(command.settings->accept_queen_token);
+    EXPECT_EQ(parse_command_line({"--queen-token-file", "/nowhere"}, around()).exit_code, 1);
+}
+
+TEST(HiveOptions, Core_files_are_off_unless_asked_for) {
+    EXPECT_FALSE(parse_command_line({}, around()).settings->core_dumps);
+    EXPECT_TRUE(parse_command_line({"--core-dumps", "on"}, around()).settings->core_dumps);
+    EXPECT_EQ(parse_command_line({"--core-dumps", "maybe"}, around()).exit_code, 1);
+}
+
 TEST(HiveOptions, Help_and_version_are_answers) {
     EXPECT_EQ(parse_command_line({"--version"}, around()).text, "rbee-hive " RBEE_VERSION "\n");
     const auto help = parse_command_line({"--help"}, around());
     EXPECT_EQ(help.exit_code, 0);
     EXPECT_THAT(help.text, testing::HasSubstr("--worker-ports"));
+}
+
+TEST(HiveOptions, The_edge_comes_from_flags_variables_and_the_file) {
+    const std::string path = testing::TempDir() + "hive-edge.toml";
+    std::ofstream(path) << "[http]\nidle_s = 5\nallowed_hosts = [\"a.lan\", \"b.lan\"]\n";
+    const auto command = parse_command_line(
+        {"--config", path, "--cors-origin", "http://a", "--cors-origin", "http://b"},
+        around({{"RBEE_HTTP_FIELDS", "60"}})
+    );
+    std::ofstream(path) << "[http]\nnonsense = 5\n";
+    const auto wrong = parse_command_line({"--config", path}, around());
+    std::filesystem::remove(path);
+    ASSERT_TRUE(command.settings) << command.text;
+    const http::ServerOptions& http = command.settings->http;
+    EXPECT_EQ(http.idle_limit, std::chrono::seconds(5));
+    EXPECT_EQ(http.fields_max, 60U);
+    EXPECT_EQ(http.connections_per_source_max, 0U);
+    EXPECT_THAT(http.browsers.allowed_hosts, testing::ElementsAre("a.lan", "b.lan"));
+    EXPECT_THAT(http.browsers.cors_origins, testing::ElementsAre("http://a", "http://b"));
+    EXPECT_EQ(wrong.exit_code, 1);
 }
 
 TEST(SafeNodeName, Makes_any_host_name_usable) {

@@ -26,6 +26,8 @@ public:
     QueenLink(Dependencies dependencies, api::ApiClient queen)
         : with_(dependencies), queen_(std::move(queen)), woken_(dependencies.timers) {}
 
+    /// The token of reports from now on.
+    void set_token(Secret token) { queen_.set_token(std::move(token)); }
     /// Something changed that the queen should know.
     void changed();
     /// Reports until cancelled.

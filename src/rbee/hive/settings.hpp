@@ -1,9 +1,12 @@
 #pragma once
 
+#include "rbee/auth/token_keeper.hpp"
 #include "rbee/base/clock.hpp"
 #include "rbee/base/secret.hpp"
 #include "rbee/base/unique_fd.hpp"
+#include "rbee/hive/join.hpp"
 #include "rbee/hive/port_range.hpp"
+#include "rbee/http/server.hpp"
 #include "rbee/http/url.hpp"
 #include "rbee/telemetry/log.hpp"
 
@@ -42,6 +45,7 @@ struct WorkerSettings {
     std::uint32_t slots = 4;
     std::uint32_t count_max = 64;
     std::vector<std::string> backends = {"cpu"}; ///< What the worker program supports.
+    bool allow_remote_images = false; ///< The engine may fetch images that clients name by URL.
     std::string log_dir;
     std::uint64_t log_bytes_max = 10ULL * 1024 * 1024;
     std::vector<std::string> environment; ///< "NAME=value"; without secrets.
@@ -54,12 +58,21 @@ struct Settings {
     std::string public_url; ///< Where the queen reaches this hive; empty = where it listens.
     std::optional<http::Endpoint> queen;
     std::vector<std::string> model_dirs;
+    /// Of the listener. All connections come from the queen: no limit for each source.
+    http::ServerOptions http{.connections_per_source_max = 0};
     WorkerSettings worker;
     LifeLimits life;
     Intervals intervals;
     std::uint64_t ram_reserve_bytes = 512ULL * 1024 * 1024;
     std::uint64_t vram_reserve_bytes = 1024ULL * 1024 * 1024;
-    Secret token;      ///< Empty: open, which only loopback may be.
+    auth::KeptTokens tokens;            ///< Without an own one: open, which only loopback may be.
+    bool metrics_auth = false;          ///< /metrics needs a token.
+    pki::TlsFiles tls;                  ///< Off: plain HTTP.
+    std::optional<JoinOrder> join;      ///< To be carried out before this hive can start.
+    Secret queen_token;                 ///< For calls to the queen; empty: as `tokens` says.
+    bool accept_queen_token = false;    ///< The queen made it for this hive, and calls with it too.
+    std::optional<Sha256> queen_digest; ///< SHA-256 of the token that the queen calls with.
+    bool core_dumps = false;            ///< This process may leave core files.
     UniqueFd lifeline; ///< Its end of file means that who started this hive has died.
     telemetry::LogStyle log;
 };

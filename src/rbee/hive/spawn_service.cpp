@@ -2,8 +2,6 @@
 
 #include "rbee/api/error_body.hpp"
 #include "rbee/domain/model_ref.hpp"
-#include "rbee/domain/validate.hpp"
-#include "rbee/hive/worker_command.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -19,7 +17,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::uint32_t slots_max = 256;
 /// How long an immediate end is waited for before the answer goes out.
 constexpr Duration first_look = std::chrono::milliseconds(100);
 
@@ -50,20 +47,7 @@ Result<void> check_binary(const std::string& path) {
 
 } // namespace
 
-Result<domain::ModelRef> SpawnService::validate(const api::SpawnRequest& request) const {
-    auto ref = domain::parse_model_ref(request.model_ref);
-    if (!ref) {
-        return ref;
-    }
-    if (const auto ok = domain::check_backend(request.backend); !ok) {
-        return error_of(ok);
-    }
-    if (const auto ok = check_engine_args(request.engine_args); !ok) {
-        return error_of(ok);
-    }
-    if (request.slots && (*request.slots == 0 || *request.slots > slots_max)) {
-        return fail(Errc::invalid_argument, fmt::format("slots must be 1-{}", slots_max));
-    }
+Result<void> SpawnService::check_room() const {
     if (with_.supervisor.running() >= with_.settings.worker.count_max) {
         return fail(
             Errc::resources,
@@ -73,7 +57,22 @@ Result<domain::ModelRef> SpawnService::validate(const api::SpawnRequest& request
             )
         );
     }
-    return ref;
+    return {};
+}
+
+asio::awaitable<Result<Model>> SpawnService::find_model(const api::SpawnRequest* request) {
+    if (!request->model_path.empty()) {
+        co_return co_await with_.pool.run([&models = with_.models, path = request->model_path] {
+            return models.resolve_path(path);
+        });
+    }
+    const auto ref = domain::parse_spawn_ref(request->model_ref);
+    if (!ref) {
+        co_return error_of(ref);
+    }
+    co_return co_await with_.pool.run([&models = with_.models, wanted = *ref] {
+        return models.resolve(wanted);
+    });
 }
 
 asio::awaitable<Checked<std::uint32_t>>
@@ -95,13 +94,10 @@ SpawnService::preflight(api::SpawnRequest request, Model model) {
 
 asio::awaitable<Checked<api::WorkerInfo>>
 SpawnService::attempt(api::SpawnRequest request, std::string correlation_id) {
-    const auto ref = validate(request);
-    if (!ref) {
-        co_return refused(ref.error());
+    if (const auto room = check_room(); !room) {
+        co_return refused(room.error());
     }
-    Result<Model> model = co_await with_.pool.run([&models = with_.models, wanted = *ref] {
-        return models.resolve(wanted);
-    });
+    Result<Model> model = co_await find_model(&request);
     if (!model) {
         co_return refused(model.error());
     }

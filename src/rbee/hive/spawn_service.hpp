@@ -16,8 +16,9 @@
 
 namespace rbee::hive {
 
-/// Starts workers on request: checks the request, finds model and program, checks resources, then
-/// hands over to the supervisor (behaviour.md 4.3). Belongs to one loop.
+/// Starts workers on request, whose fields api::spawn_from_json has checked: finds model and
+/// program, checks resources, then hands over to the supervisor (behaviour.md 4.3). Belongs to one
+/// loop.
 class SpawnService {
 public:
     struct Dependencies {
@@ -39,7 +40,10 @@ public:
 private:
     [[nodiscard]] boost::asio::awaitable<Checked<api::WorkerInfo>>
     attempt(api::SpawnRequest request, std::string correlation_id);
-    [[nodiscard]] Result<domain::ModelRef> validate(const api::SpawnRequest& request) const;
+    [[nodiscard]] Result<void> check_room() const;
+    /// `request` must stay valid until the call completes.
+    [[nodiscard]] boost::asio::awaitable<Result<Model>> find_model(const api::SpawnRequest* request
+    );
     [[nodiscard]] boost::asio::awaitable<Checked<std::uint32_t>>
     preflight(api::SpawnRequest request, Model model);
 

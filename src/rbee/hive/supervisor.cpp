@@ -1,5 +1,7 @@
 #include "rbee/hive/supervisor.hpp"
 
+#include "rbee/auth/token.hpp"
+#include "rbee/auth/token_file.hpp"
 #include "rbee/base/ids.hpp"
 #include "rbee/hive/log_tail.hpp"
 #include "rbee/hive/preflight.hpp"
@@ -24,20 +26,12 @@ using domain::WorkerState;
 namespace {
 
 constexpr std::size_t deaths_kept = 64;
-/// Descriptors at which a worker finds its socket and its lifeline.
+/// Descriptors at which a worker finds its socket, its lifeline and its token.
 constexpr int child_listen_fd = 3;
 constexpr int child_lifeline_fd = 4;
+constexpr int child_token_fd = 5;
 /// A worker that said it has failed ends by itself; if not, it is killed after this.
 constexpr Duration failed_exit_limit = std::chrono::seconds(10);
-
-/// The worker's environment: what the hive was given, and the token.
-std::vector<std::string> environment_of(const Settings& settings) {
-    std::vector<std::string> out = settings.worker.environment;
-    if (!settings.token.empty()) {
-        out.push_back(fmt::format("LLORCH_API_TOKEN={}", settings.token.expose()));
-    }
-    return out;
-}
 
 } // namespace
 
@@ -45,13 +39,67 @@ Supervisor::Supervisor(Dependencies dependencies)
     : with_(dependencies), progress_(dependencies.timers),
       tasks_(dependencies.timers.executor(), telemetry::log_task_failures(dependencies.log)) {}
 
-api::ApiClient Supervisor::client_for(const std::string& url) {
+std::string worker_token_name(std::string_view worker_id) {
+    return fmt::format("worker:{}", worker_id);
+}
+
+Error worker_misconfigured(std::string_view worker_id) {
+    return {
+        Errc::io,
+        fmt::format("worker {} refuses the token of its hive", worker_id),
+        "WORKER_MISCONFIGURED"
+    };
+}
+
+api::ApiClient Supervisor::client_for(std::string_view id) {
+    const RunningPtr worker = find(id);
+    if (!worker) {
+        return {with_.client, http::Endpoint{}, Secret()};
+    }
     // The hive made the URL itself.
     return {
         with_.client,
-        http::parse_endpoint(url).value_or(http::Endpoint{}),
-        with_.settings.token.clone()
+        http::parse_endpoint(worker->url).value_or(http::Endpoint{}),
+        worker->token.clone()
     };
+}
+
+void Supervisor::note_refusal(std::string_view id) {
+    const WorkerRegistry::Entry* entry = with_.registry.find(id);
+    if (entry == nullptr || entry->misconfigured) {
+        return;
+    }
+    with_.log.error(
+        "worker_misconfigured",
+        "a worker refuses the token that it was given; it gets no more requests",
+        {{"worker_id", entry->info.id}}
+    );
+    const auto noted = with_.registry.misconfigured(id);
+    (void)noted; // it is on its way out already
+}
+
+process::Command Supervisor::command_for(const Order& order, const Running& worker) const {
+    const WorkerSettings& how = with_.settings.worker;
+    process::Command command;
+    command.program = how.binary;
+    command.args = worker_arguments({
+        .worker_id = worker.id,
+        .model_path = order.model.path,
+        .model_ref = order.model.ref.to_string(),
+        .model_name = order.model.name,
+        .backend = order.backend,
+        .device = order.device,
+        .slots = order.slots,
+        .hive_url = hive_url_,
+        .engine_args = order.engine_args,
+        .inference_body_mb = with_.settings.http.inference_body_bytes_max >> 20U,
+        .allow_remote_images = how.allow_remote_images,
+        .listen_fd = child_listen_fd,
+        .lifeline_fd = child_lifeline_fd,
+        .token_fd = child_token_fd,
+    });
+    command.env = how.environment;
+    return command;
 }
 
 Result<Supervisor::RunningPtr> Supervisor::launch(const Order& order) {
@@ -65,6 +113,11 @@ Result<Supervisor::RunningPtr> Supervisor::launch(const Order& order) {
         return error_of(lifeline);
     }
     auto worker = std::make_shared<Running>(with_.timers);
+    worker->token = auth::make_token();
+    const auto token_end = auth::hand_over(worker->token);
+    if (!token_end) {
+        return error_of(token_end);
+    }
     worker->id = "worker-" + make_uuid();
     const http::Endpoint endpoint{.host = how.host, .port = listener->port, .unix_path = {}};
     worker->url = endpoint.to_string();
@@ -81,25 +134,11 @@ Result<Supervisor::RunningPtr> Supervisor::launch(const Order& order) {
     if (!log) {
         return error_of(log);
     }
-    process::Command command;
-    command.program = how.binary;
-    command.args = worker_arguments({
-        .worker_id = worker->id,
-        .model_path = order.model.path,
-        .model_ref = order.model.ref.to_string(),
-        .model_name = order.model.name,
-        .backend = order.backend,
-        .device = order.device,
-        .slots = order.slots,
-        .hive_url = hive_url_,
-        .engine_args = order.engine_args,
-        .listen_fd = child_listen_fd,
-        .lifeline_fd = child_lifeline_fd,
-    });
-    command.env = environment_of(with_.settings);
+    process::Command command = command_for(order, *worker);
     command.inherit = {
         {.parent_fd = listener->fd.get(), .child_fd = child_listen_fd},
         {.parent_fd = lifeline->child_end(), .child_fd = child_lifeline_fd},
+        {.parent_fd = token_end->get(), .child_fd = child_token_fd},
     };
     command.log_fd = log->get();
     auto process = with_.launcher.start(command);
@@ -135,6 +174,7 @@ Result<api::WorkerInfo> Supervisor::spawn(const Order& order) {
     info.slots_total = order.slots;
     info.pid = worker->process->pid();
     running_.emplace(worker->id, worker);
+    with_.tokens.grant(worker_token_name(worker->id), worker->token, {auth::Scope::worker});
     with_.registry.started(info);
     with_.metrics.spawned();
     with_.log.with_correlation(order.correlation_id)
@@ -177,6 +217,7 @@ void Supervisor::ended(const RunningPtr& worker, process::ExitStatus status) {
     worker->gone = true;
     worker->lifeline.reset();
     running_.erase(worker->id);
+    with_.tokens.revoke(worker_token_name(worker->id));
     deaths_.emplace_back(worker->id, report.how);
     if (deaths_.size() > deaths_kept) {
         deaths_.pop_front();

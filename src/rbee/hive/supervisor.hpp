@@ -2,6 +2,7 @@
 
 #include "rbee/api/client.hpp"
 #include "rbee/api/types.hpp"
+#include "rbee/auth/bearer.hpp"
 #include "rbee/base/result.hpp"
 #include "rbee/hive/hive_metrics.hpp"
 #include "rbee/hive/launcher.hpp"
@@ -27,6 +28,12 @@
 
 namespace rbee::hive {
 
+/// Name of the token that a worker reports with.
+[[nodiscard]] std::string worker_token_name(std::string_view worker_id);
+
+/// What a client is told when a worker refuses the hive's token: 502.
+[[nodiscard]] Error worker_misconfigured(std::string_view worker_id);
+
 /// Owns the worker processes: starts them, watches them load, stops them, and tells the registry
 /// and one observer how each ended. Restarts nothing. Belongs to one loop; stop_all() before it
 /// goes.
@@ -40,6 +47,7 @@ public:
         Launcher& launcher;
         http::Client& client;
         const Settings& settings;
+        auth::Authenticator& tokens; ///< Learns the token of each worker, and forgets it.
     };
 
     /// What to start; checked before.
@@ -95,13 +103,18 @@ public:
     [[nodiscard]] std::size_t running() const { return running_.size(); }
     /// Memory that loading workers will take but have not yet.
     [[nodiscard]] std::uint64_t pending_bytes() const;
-    /// Client for calls to one worker.
-    [[nodiscard]] api::ApiClient client_for(const std::string& url);
+    /// Client for calls to one worker, with its token. For a worker that has gone it has none, and
+    /// nobody answers it.
+    [[nodiscard]] api::ApiClient client_for(std::string_view id);
+    /// A worker answered 401 to its own token: it gets no requests from now on.
+    void note_refusal(std::string_view id);
 
 private:
     struct Running;
     using RunningPtr = std::shared_ptr<Running>;
 
+    /// Program, arguments and environment of a worker.
+    [[nodiscard]] process::Command command_for(const Order& order, const Running& worker) const;
     [[nodiscard]] Result<RunningPtr> launch(const Order& order);
     [[nodiscard]] boost::asio::awaitable<void> watch(RunningPtr worker);
     [[nodiscard]] boost::asio::awaitable<void> watch_load(RunningPtr worker);

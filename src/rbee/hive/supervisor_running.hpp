@@ -1,6 +1,7 @@
 #pragma once
 
 #include "rbee/base/clock.hpp"
+#include "rbee/base/secret.hpp"
 #include "rbee/hive/launcher.hpp"
 #include "rbee/hive/supervisor.hpp"
 #include "rbee/process/lifeline.hpp"
@@ -19,6 +20,7 @@ struct Supervisor::Running {
 
     std::string id;
     std::string url;
+    Secret token; ///< Made for this worker; it and its hive know it, nobody else.
     std::string log_path;
     std::unique_ptr<WorkerProcess> process;
     std::optional<process::Lifeline> lifeline; ///< Closes when the hive goes, however it goes.

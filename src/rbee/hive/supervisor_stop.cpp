@@ -47,13 +47,16 @@ double fraction_of(std::string_view data) {
 } // namespace
 
 asio::awaitable<void> Supervisor::follow_progress(RunningPtr worker) {
-    api::ApiClient client = client_for(worker->url);
+    api::ApiClient client = client_for(worker->id);
     http::ClientRequest request;
     request.target = "/v1/loading/progress";
     http::CallOptions options;
     // The worker sends a sign of life every 10 s.
     options.body_limit = std::chrono::seconds(60);
     auto stream = co_await client.open(std::move(request), options);
+    if (stream && (*stream)->head().status == 401) {
+        note_refusal(worker->id);
+    }
     if (!stream || (*stream)->head().status != 200) {
         co_return; // loaded already, or its end is noticed elsewhere
     }
@@ -109,7 +112,7 @@ asio::awaitable<bool> Supervisor::ask_to_stop(RunningPtr worker) {
         worker->process->send(SIGTERM);
         co_return false;
     }
-    api::ApiClient client = client_for(worker->url);
+    api::ApiClient client = client_for(worker->id);
     http::CallOptions options;
     options.connect_limit = with_.settings.life.stop_ack;
     options.head_limit = with_.settings.life.stop_ack;
@@ -122,6 +125,9 @@ asio::awaitable<bool> Supervisor::ask_to_stop(RunningPtr worker) {
             "a worker did not accept its shutdown request",
             {{"worker_id", worker->id}, {"cause", answer.error().what}}
         );
+        if (answer.error().code == Errc::unauthenticated) {
+            worker->process->send(SIGTERM); // it will never accept; this it hears
+        }
     }
     co_return answer.has_value();
 }

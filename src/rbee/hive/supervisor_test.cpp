@@ -37,7 +37,6 @@ protected:
         settings_.worker.log_dir = (root_ / "logs").string();
         settings_.worker.ports = {0, 0};
         settings_.worker.environment = {"PATH=/usr/bin:/bin"};
-        settings_.token = Secret("secret-token-of-this-test");
     }
     ~SupervisorTest() override { fs::remove_all(root_); }
 
@@ -80,6 +79,7 @@ protected:
     HiveMetrics hive_metrics_{metrics_};
     http::Reaper reaper_{loop_.get_executor()};
     http::Client client_{loop_.get_executor(), reaper_};
+    auth::Authenticator tokens_;
 };
 
 /// With real processes and real time; each case ends as soon as the process does.
@@ -103,7 +103,8 @@ protected:
     runtime::SystemTimers timers_{loop_.get_executor()};
     WorkerRegistry registry_{timers_.clock()};
     ChildLauncher launcher_{loop_.get_executor()};
-    Supervisor supervisor_{{timers_, log_, hive_metrics_, registry_, launcher_, client_, settings_}
+    Supervisor supervisor_{
+        {timers_, log_, hive_metrics_, registry_, launcher_, client_, settings_, tokens_}
     };
 };
 
@@ -127,18 +128,23 @@ TEST_F(SupervisorProcessTest, A_worker_that_ends_at_once_fails_with_its_last_wor
 }
 
 TEST_F(
-    SupervisorProcessTest, The_worker_gets_its_socket_its_lifeline_and_no_secret_in_its_arguments
+    SupervisorProcessTest, The_worker_gets_its_socket_its_lifeline_and_a_token_that_nobody_sees
 ) {
-    script("echo \"$@\"; echo token=$LLORCH_API_TOKEN; ls /proc/self/fd | tr '\\n' ' '; exit 1");
+    script("echo \"$@\"; env; echo token=$(cat <&5); exit 1");
     const auto started = supervisor_.spawn(order());
     ASSERT_TRUE(started);
+    EXPECT_EQ(tokens_.size(), 1U);
+    EXPECT_TRUE(tokens_.open()); // no token of an administrator's: still dev mode
     EXPECT_FALSE(await(supervisor_.settled(started->id, 10s)));
     const std::string log = log_of(started->id);
     EXPECT_THAT(log, testing::HasSubstr("--worker-id " + started->id));
     EXPECT_THAT(log, testing::HasSubstr("--listen-fd 3"));
     EXPECT_THAT(log, testing::HasSubstr("--lifeline-fd 4"));
-    EXPECT_THAT(log, testing::HasSubstr("token=secret-token-of-this-test"));
-    EXPECT_THAT(log.substr(0, log.find("token=")), testing::Not(testing::HasSubstr("secret")));
+    EXPECT_THAT(log, testing::HasSubstr("--token-fd 5"));
+    const auto at = log.find("token=rbee_");
+    ASSERT_NE(at, std::string::npos) << log;
+    EXPECT_THAT(log.substr(0, at), testing::Not(testing::HasSubstr("rbee_")));
+    EXPECT_EQ(tokens_.size(), 0U); // forgotten with the worker
 }
 
 TEST_F(SupervisorProcessTest, A_worker_without_a_report_yet_is_stopped_by_a_signal) {
@@ -263,7 +269,8 @@ protected:
     test::FakeTimers timers_{clock_, loop_};
     WorkerRegistry registry_{clock_};
     FakeLauncher launcher_{timers_};
-    Supervisor supervisor_{{timers_, log_, hive_metrics_, registry_, launcher_, client_, settings_}
+    Supervisor supervisor_{
+        {timers_, log_, hive_metrics_, registry_, launcher_, client_, settings_, tokens_}
     };
 };
 

@@ -1,21 +1,6 @@
 #include "rbee/hive/worker_command.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-
 namespace rbee::hive {
-namespace {
-
-constexpr std::size_t engine_args_max = 64;
-constexpr std::size_t engine_arg_bytes_max = 4096;
-
-bool is_control(char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return (byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f;
-}
-
-} // namespace
 
 std::vector<std::string> worker_arguments(const WorkerLaunch& launch) {
     std::vector<std::string> out = {
@@ -29,34 +14,19 @@ std::vector<std::string> worker_arguments(const WorkerLaunch& launch) {
         "--listen-fd",   std::to_string(launch.listen_fd),
         "--hive-url",    launch.hive_url,
         "--lifeline-fd", std::to_string(launch.lifeline_fd),
+        "--token-fd",    std::to_string(launch.token_fd),
     };
+    if (launch.inference_body_mb != 0) {
+        out.insert(out.end(), {"--inference-body-mb", std::to_string(launch.inference_body_mb)});
+    }
+    if (launch.allow_remote_images) {
+        out.emplace_back("--allow-remote-images");
+    }
     if (!launch.engine_args.empty()) {
         out.emplace_back("--");
         out.insert(out.end(), launch.engine_args.begin(), launch.engine_args.end());
     }
     return out;
-}
-
-Result<void> check_engine_args(const std::vector<std::string>& args) {
-    if (args.size() > engine_args_max) {
-        return fail(
-            Errc::invalid_argument,
-            fmt::format("engine_args: at most {} are taken", engine_args_max)
-        );
-    }
-    for (const std::string& arg : args) {
-        if (arg.empty() || arg.size() > engine_arg_bytes_max ||
-            std::ranges::any_of(arg, is_control)) {
-            return fail(
-                Errc::invalid_argument,
-                fmt::format(
-                    "engine_args: each must have 1-{} bytes and no control characters",
-                    engine_arg_bytes_max
-                )
-            );
-        }
-    }
-    return {};
 }
 
 } // namespace rbee::hive

@@ -19,15 +19,14 @@ struct WorkerLaunch {
     std::uint32_t slots = 1;
     std::string hive_url;
     std::vector<std::string> engine_args; ///< llama-server flags, passed behind "--".
+    std::uint64_t inference_body_mb = 0;  ///< Largest body of a request; 0: the worker's default.
+    bool allow_remote_images = false;     ///< The engine may fetch images that clients name.
     int listen_fd = -1;
     int lifeline_fd = -1;
+    int token_fd = -1;
 };
 
 /// Arguments of llm-worker-rbee, without the program itself. Nothing secret is among them.
 [[nodiscard]] std::vector<std::string> worker_arguments(const WorkerLaunch& launch);
-
-/// Bounds what a client may pass on to the engine: 64 arguments of 1-4096 bytes without control
-/// characters. Which flags are allowed is the worker's decision.
-[[nodiscard]] Result<void> check_engine_args(const std::vector<std::string>& args);
 
 } // namespace rbee::hive

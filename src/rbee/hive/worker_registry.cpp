@@ -184,7 +184,7 @@ Result<void> WorkerRegistry::health_passed(std::string_view id, std::uint64_t me
     if (memory_bytes > 0) {
         info.memory_bytes = memory_bytes;
     }
-    if (info.state == WorkerState::unhealthy) {
+    if (info.state == WorkerState::unhealthy && !(*entry)->misconfigured) {
         info.state = WorkerState::idle;
         info.reason.clear();
         settle(**entry);
@@ -208,6 +208,23 @@ Result<std::uint32_t> WorkerRegistry::health_failed(std::string_view id, const s
         changed();
     }
     return info.failed_health_checks;
+}
+
+Result<void> WorkerRegistry::misconfigured(std::string_view id) {
+    const auto entry = require(id);
+    if (!entry) {
+        return error_of(entry);
+    }
+    api::WorkerInfo& info = (*entry)->info;
+    if (!domain::alive(info.state) || info.state == WorkerState::draining) {
+        return wrong_state(info, "takes no requests anyway");
+    }
+    (*entry)->misconfigured = true;
+    info.state = WorkerState::unhealthy;
+    info.reason = "misconfigured: it refuses the token of its hive";
+    info.slots_available = 0;
+    changed();
+    return {};
 }
 
 Result<WorkerRegistry::Lease> WorkerRegistry::take(std::string_view id, bool slot) {

@@ -32,9 +32,10 @@ public:
         api::WorkerInfo info;
         std::uint32_t in_flight = 0;
         TimePoint started;
-        TimePoint progressed;     ///< Last sign that loading goes on.
-        bool called_back = false; ///< The worker has reported at least once.
-        std::string stop_reason;  ///< Why it was asked to stop; empty when it was not.
+        TimePoint progressed;       ///< Last sign that loading goes on.
+        bool called_back = false;   ///< The worker has reported at least once.
+        bool misconfigured = false; ///< It refuses the hive's token; nothing cures that.
+        std::string stop_reason;    ///< Why it was asked to stop; empty when it was not.
         std::optional<TimePoint> ended;
     };
 
@@ -89,6 +90,9 @@ public:
     [[nodiscard]] Result<void> health_passed(std::string_view id, std::uint64_t memory_bytes);
     /// One health check failed; the third in a row makes the worker unhealthy.
     [[nodiscard]] Result<std::uint32_t> health_failed(std::string_view id, const std::string& why);
+
+    /// It does not accept the token that it was given: unhealthy for as long as it lives.
+    [[nodiscard]] Result<void> misconfigured(std::string_view id);
 
     /// Counts a request at a routable worker. With `slot` it takes a slot and fails with Errc::busy
     /// (ALL_SLOTS_BUSY) when there is none; without, it is only counted as activity.

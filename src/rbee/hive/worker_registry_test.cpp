@@ -57,6 +57,18 @@ TEST_F(WorkerRegistryTest, Ready_makes_it_idle_with_the_slots_it_told) {
     EXPECT_EQ(info("w").pid, 4711);
 }
 
+TEST_F(WorkerRegistryTest, A_worker_that_refuses_its_token_gets_nothing_however_healthy_it_is) {
+    make_ready("w");
+    ASSERT_TRUE(registry_.misconfigured("w"));
+    ASSERT_TRUE(registry_.health_passed("w", 1));
+    ASSERT_TRUE(registry_.became_ready("w", 2));
+    EXPECT_EQ(info("w").state, WorkerState::unhealthy);
+    EXPECT_THAT(info("w").reason, testing::HasSubstr("misconfigured"));
+    EXPECT_FALSE(registry_.take("w", true));
+    EXPECT_TRUE(registry_.stop_requested("w", "asked"));
+    EXPECT_FALSE(registry_.misconfigured("w"));
+}
+
 TEST_F(WorkerRegistryTest, Slots_are_counted_and_given_back) {
     make_ready("w", 2);
     auto first = registry_.take("w", true);

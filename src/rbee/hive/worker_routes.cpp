@@ -27,8 +27,11 @@ constexpr std::uint64_t log_lines_default = 200;
 constexpr std::uint64_t log_lines_max = 10'000;
 constexpr Duration follow_beat = std::chrono::milliseconds(250);
 
-bool is_true(const std::optional<std::string>& value) {
-    return value && (*value == "1" || *value == "true" || value->empty());
+/// The flag of a query; nothing when it is neither. Without a value it is set.
+std::optional<bool> read_flag(const std::optional<std::string>& value) {
+    const bool yes = value && (*value == "1" || *value == "true" || value->empty());
+    const bool no = !value || *value == "0" || *value == "false";
+    return yes || no ? std::optional(yes) : std::nullopt;
 }
 
 /// Answers with an error and the numbers behind it.
@@ -55,6 +58,14 @@ Result<const WorkerRegistry::Entry*> HiveRoutes::named(const http::Exchange& exc
         return fail(Errc::not_found, "there is no such worker on this hive", "WORKER_NOT_FOUND");
     }
     return entry;
+}
+
+Result<void> HiveRoutes::from_itself(const http::Exchange& exchange, std::string_view id) const {
+    const bool known = with_.registry.find(id) != nullptr; // strangers: 404, as everywhere
+    if (known && exchange.principal != worker_token_name(id)) {
+        return fail(Errc::forbidden, "a worker reports for itself only, with its own token");
+    }
+    return {};
 }
 
 asio::awaitable<void> HiveRoutes::list(http::Exchange& exchange) {
@@ -122,7 +133,9 @@ asio::awaitable<void> HiveRoutes::ready(http::Exchange& exchange) {
     const auto body = co_await api::read_object(exchange);
     const auto notice =
         body ? api::ready_from_json(*body) : Result<api::ReadyNotice>(error_of(body));
-    const auto done = notice ? with_.supervisor.report(*notice) : Result<void>(error_of(notice));
+    const auto own =
+        notice ? from_itself(exchange, notice->worker_id) : Result<void>(error_of(notice));
+    const auto done = own ? with_.supervisor.report(*notice) : own;
     if (!done) {
         co_await api::respond_error(exchange, done.error());
         co_return;
@@ -132,9 +145,9 @@ asio::awaitable<void> HiveRoutes::ready(http::Exchange& exchange) {
 
 asio::awaitable<void> HiveRoutes::heartbeat(http::Exchange& exchange) {
     const auto body = co_await api::read_object(exchange);
-    const auto id =
-        body ? api::require_string(*body, "worker_id") : Result<std::string>(error_of(body));
-    const auto done = id ? with_.registry.heartbeat(*id) : Result<void>(error_of(id));
+    const auto id = body ? api::heartbeat_from_json(*body) : Result<std::string>(error_of(body));
+    const auto own = id ? from_itself(exchange, *id) : Result<void>(error_of(id));
+    const auto done = own ? with_.registry.heartbeat(*id) : own;
     if (!done) {
         co_await api::respond_error(exchange, done.error());
         co_return;
@@ -155,7 +168,17 @@ asio::awaitable<void> HiveRoutes::logs(http::Exchange& exchange) {
     const auto lines = wanted ? parse_u64(*wanted) : std::optional(log_lines_default);
     if (!lines || *lines > log_lines_max) {
         co_await api::respond_error(
-            exchange, {Errc::invalid_argument, "tail must be a number of lines, 0-10000", {}}
+            exchange,
+            domain::field_error(
+                "tail", "range(0..=10000)", "tail must be a number of lines, 0-10000"
+            )
+        );
+        co_return;
+    }
+    const auto following = read_flag(exchange.head().query_parameter("follow"));
+    if (!following) {
+        co_await api::respond_error(
+            exchange, domain::field_error("follow", "one_of(0,1)", "follow must be 0 or 1")
         );
         co_return;
     }
@@ -169,14 +192,13 @@ asio::awaitable<void> HiveRoutes::logs(http::Exchange& exchange) {
     }
     http::Headers headers;
     headers.add("Content-Type", "text/plain; charset=utf-8");
-    const bool following = is_true(exchange.head().query_parameter("follow"));
-    const auto length = following ? std::nullopt : std::optional<std::uint64_t>(tail->text.size());
+    const auto length = *following ? std::nullopt : std::optional<std::uint64_t>(tail->text.size());
     const auto begun = co_await exchange.begin_stream(200, std::move(headers), length);
     const auto written = begun ? co_await exchange.write(tail->text) : begun;
     if (!written) {
         co_return;
     }
-    if (following) {
+    if (*following) {
         co_await follow(exchange, tail->next);
         co_return;
     }
@@ -229,11 +251,17 @@ asio::awaitable<void> HiveRoutes::progress(http::Exchange& exchange) {
     http::CallOptions options;
     options.body_limit = std::chrono::seconds(60);
     options.cancel = &exchange.cancel();
-    api::ApiClient client = with_.supervisor.client_for((*entry)->info.url);
+    const std::string id = (*entry)->info.id;
+    api::ApiClient client = with_.supervisor.client_for(id);
     auto upstream = co_await client.open(std::move(request), options);
     if (!upstream) {
         const Error error{upstream.error().code, "the worker does not answer", "WORKER_NOT_READY"};
         co_await api::respond_error(exchange, error);
+        co_return;
+    }
+    if ((*upstream)->head().status == 401) {
+        with_.supervisor.note_refusal(id);
+        co_await api::respond_error(exchange, worker_misconfigured(id));
         co_return;
     }
     const auto frame = [&exchange](const Error& error) {

@@ -218,8 +218,9 @@ Client::connect(Endpoint endpoint, CallOptions options) {
             co_return fail(Errc::cancelled, "cancelled while connecting");
         }
         if (!error && !limit.expired()) {
-            set_no_delay(socket);
-            co_return std::make_unique<Stream>(std::move(socket), reaper_);
+            stop.reset();
+            auto begun = co_await begin(std::move(endpoint), options, std::move(socket));
+            co_return begun;
         }
         if (limit.expired()) {
             error = asio::error::timed_out;
@@ -229,6 +230,47 @@ Client::connect(Endpoint endpoint, CallOptions options) {
         Errc::unavailable,
         fmt::format("cannot connect to {}: {}", endpoint.to_string(), error.message())
     );
+}
+
+void Client::use_tls(std::shared_ptr<TlsContext> context) {
+    tls_ = std::move(context);
+    close_idle();
+}
+
+asio::awaitable<Result<std::unique_ptr<Stream>>>
+Client::begin(Endpoint endpoint, CallOptions options, Stream::Socket socket) {
+    set_no_delay(socket);
+    auto stream = std::make_unique<Stream>(std::move(socket), reaper_);
+    if (!endpoint.secure) {
+        co_return stream;
+    }
+    if (!tls_) {
+        auto made = TlsContext::client({});
+        if (!made) {
+            co_return error_of(made);
+        }
+        tls_ = std::move(*made);
+    }
+    CancelSource::Registration stop;
+    if (options.cancel != nullptr) {
+        stop = options.cancel->on_cancel([&](CancelReason) { stream->abort(); });
+    }
+    const auto secured = co_await stream->connect_tls(tls_, endpoint, options.connect_limit);
+    if (options.cancel != nullptr && options.cancel->cancelled()) {
+        co_return fail(Errc::cancelled, "cancelled while connecting");
+    }
+    if (secured) {
+        co_return stream;
+    }
+    Error error = secured.error();
+    if (error.code == Errc::io || error.code == Errc::timeout) {
+        error = {
+            Errc::unavailable,
+            fmt::format("cannot connect to {}: {}", endpoint.to_string(), error.what),
+            {}
+        };
+    }
+    co_return std::unexpected(std::move(error));
 }
 
 asio::awaitable<Result<std::unique_ptr<ResponseStream>>>

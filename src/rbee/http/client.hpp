@@ -7,6 +7,7 @@
 #include "rbee/http/parser.hpp"
 #include "rbee/http/reaper.hpp"
 #include "rbee/http/stream.hpp"
+#include "rbee/http/tls.hpp"
 #include "rbee/http/url.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -99,6 +100,10 @@ public:
     [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<ResponseStream>>>
     open(Endpoint endpoint, ClientRequest request, CallOptions options);
 
+    /// What https endpoints are checked against and shown, from the next connection on; idle ones
+    /// are dropped. Without it the CAs of the system are trusted.
+    void use_tls(std::shared_ptr<TlsContext> context);
+
     /// Drops all idle connections.
     void close_idle() { idle_.clear(); }
 
@@ -111,10 +116,13 @@ private:
     [[nodiscard]] std::unique_ptr<Stream> take_idle(const Endpoint& endpoint);
     [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Stream>>>
     connect(Endpoint endpoint, CallOptions options);
+    [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Stream>>>
+    begin(Endpoint endpoint, CallOptions options, Stream::Socket socket);
 
     boost::asio::any_io_executor executor_;
     Reaper& reaper_;
     Options options_;
+    std::shared_ptr<TlsContext> tls_; ///< Made when the first https endpoint is met.
     std::map<Endpoint, std::vector<Idle>> idle_;
 };
 

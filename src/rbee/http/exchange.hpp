@@ -3,15 +3,18 @@
 #include "rbee/base/cancel.hpp"
 #include "rbee/base/clock.hpp"
 #include "rbee/base/result.hpp"
+#include "rbee/http/admission.hpp"
 #include "rbee/http/message.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +35,11 @@ public:
     [[nodiscard]] const RequestHead& head() const { return head_; }
     /// Address of the peer, "127.0.0.1:4711" or "unix".
     [[nodiscard]] const std::string& peer() const;
+    /// The connection is TLS.
+    [[nodiscard]] bool secure() const;
+    /// Who the client is by its certificate: the URI of its subject alternative names, such as
+    /// "hive:attic". Empty without a verified certificate.
+    [[nodiscard]] const std::string& peer_identity() const;
     /// Time at which the first byte of the head arrived.
     [[nodiscard]] TimePoint received_at() const;
 
@@ -39,10 +47,19 @@ public:
     [[nodiscard]] const std::string& correlation_id() const { return correlation_id_; }
     /// Who is asking, such as "token:1a2b3c"; empty before authentication.
     std::string actor;
+    /// Name of the token that was accepted, such as "laptop"; "dev" when authentication is off.
+    std::string principal;
     /// Values of `{name}` segments of the matched route, in order, percent-decoded.
     std::vector<std::string> path_parameters;
+    /// May change a whole answer, or look at it, before it goes out.
+    std::function<void(Response& response)> before_answer;
+    /// Largest body that inference routes take, of the server's options.
+    [[nodiscard]] std::uint64_t inference_body_bytes_max() const;
 
-    /// Reads the whole body. Fails with Errc::too_large above `bytes_max`, Errc::timeout, Errc::io.
+    /// Reads the whole body, once; until then no byte of it has been asked for. Fails with
+    /// Errc::too_large above `bytes_max`, Errc::unavailable (BODY_BUDGET_FULL) when the bodies of
+    /// all requests take too much, Errc::timeout (BODY_TIMEOUT) when it comes too slowly,
+    /// Errc::invalid_argument (BAD_CHUNK) and Errc::io.
     [[nodiscard]] boost::asio::awaitable<Result<std::string>> read_body(std::uint64_t bytes_max);
 
     /// Sends a whole answer.
@@ -72,6 +89,11 @@ public:
 private:
     friend class Session;
     [[nodiscard]] std::string make_head(int status, const Headers& headers) const;
+    [[nodiscard]] boost::asio::awaitable<Result<void>>
+    collect_body(std::string* body, std::uint64_t bytes_max);
+    [[nodiscard]] Duration body_wait(TimePoint begun, std::uint64_t received) const;
+    [[nodiscard]] boost::asio::awaitable<Result<void>>
+    send(std::span<const boost::asio::const_buffer> pieces);
 
     Session& session_;
     RequestHead head_;
@@ -85,6 +107,8 @@ private:
     int status_ = 0;
     std::uint64_t bytes_sent_ = 0;
     std::optional<std::uint64_t> length_left_;
+    Headers cors_;
+    ByteBudget::Share body_share_; ///< Of the body, which handlers keep as long as they run.
 };
 
 /// Serves one request. Exceptions that escape become a 500.

@@ -3,6 +3,8 @@
 #include "rbee/base/text.hpp"
 #include "rbee/http/sse.hpp"
 
+#include <algorithm>
+#include <array>
 #include <string_view>
 #include <utility>
 
@@ -14,12 +16,45 @@ namespace {
 
 using Kind = RelayOutcome::Kind;
 
+bool is_passed_on(std::string_view name) {
+    constexpr std::array<std::string_view, 17> known = {
+        "Accept",
+        "Accept-Language",
+        "Anthropic-Beta",
+        "Anthropic-Version",
+        "Baggage",
+        "Idempotency-Key",
+        "OpenAI-Beta",
+        "OpenAI-Organization",
+        "OpenAI-Project",
+        "Traceparent",
+        "Tracestate",
+        "User-Agent",
+        "X-Deadline",
+        "X-Request-Deadline",
+        "X-Request-Timeout-Ms",
+        "X-Span-Id",
+        "X-Trace-Id",
+    };
+    return std::ranges::any_of(known, [&](std::string_view one) { return iequals(one, name); });
+}
+
+/// True when a Connection field makes `name` a matter of this connection alone.
+bool is_named_by_connection(const Headers& headers, std::string_view name) {
+    return std::ranges::any_of(headers, [&](const Headers::Field& field) {
+        return iequals(field.first, "Connection") &&
+               std::ranges::any_of(split(field.second, ','), [&](std::string_view option) {
+                   return iequals(trim(option), name);
+               });
+    });
+}
+
 Headers end_to_end(const ResponseHead& head) {
     Headers out;
     for (const auto& [name, value] : head.headers) {
         const bool ours = iequals(name, "X-Correlation-Id") || iequals(name, "X-Request-Id") ||
                           iequals(name, "Content-Length");
-        if (!ours && !is_hop_by_hop(name)) {
+        if (!ours && !is_hop_by_hop(name) && !is_named_by_connection(head.headers, name)) {
             out.add(name, value);
         }
     }
@@ -138,6 +173,16 @@ frame_now(std::function<std::string(const Error&)> error_frame, Error error) {
 }
 
 } // namespace
+
+Headers forwardable(const Headers& from) {
+    Headers out;
+    for (const auto& [name, value] : from) {
+        if (is_passed_on(name) && !is_named_by_connection(from, name)) {
+            out.add(name, value);
+        }
+    }
+    return out;
+}
 
 asio::awaitable<RelayOutcome> relay_explained(
     ResponseStream& upstream, Exchange& exchange, ErrorFrame error_frame, Headers extra

@@ -13,6 +13,12 @@
 
 namespace rbee::http {
 
+/// The fields of a client's request that a program passes on to the next one: only those on a list,
+/// so that nothing that a client makes up is taken for the word of a program of ours (X-Rbee-*), of
+/// a proxy (X-Forwarded-*), or for a matter of the next connection (RFC 9110 §7.6.1, with what
+/// Connection names). What programs say to each other is added behind this.
+[[nodiscard]] Headers forwardable(const Headers& from);
+
 /// How a relayed answer ended.
 struct RelayOutcome {
     enum class Kind {

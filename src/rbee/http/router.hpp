@@ -8,10 +8,17 @@
 
 namespace rbee::http {
 
-/// Who may call a route.
+/// The right that a route needs; api::Gate checks it against the scopes of the token. Changing one
+/// from `open` to anything else protects it; nothing but `open` is ever served without a token.
 enum class Access {
-    open,          ///< Anybody.
-    authenticated, ///< Whoever has a valid token: the default.
+    open,    ///< None: anybody.
+    any,     ///< Any valid token.
+    infer,   ///< Inference.
+    models,  ///< Lists and states of models, workers and nodes.
+    metrics, ///< Figures.
+    admin,   ///< What changes something or shows logs: the default.
+    hive,    ///< What hives tell the queen.
+    worker,  ///< What workers tell their hive.
 };
 
 /// A table of routes. A pattern is a path whose `{name}` segments match any one segment; the values
@@ -32,10 +39,7 @@ public:
     };
 
     void
-    add(std::string method,
-        std::string pattern,
-        Handler handler,
-        Access access = Access::authenticated);
+    add(std::string method, std::string pattern, Handler handler, Access access = Access::admin);
 
     /// HEAD is answered by GET routes. A path that fits a literal segment wins over `{name}`.
     [[nodiscard]] Match find(std::string_view method, std::string_view path) const;

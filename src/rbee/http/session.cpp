@@ -3,9 +3,9 @@
 #include "rbee/base/ids.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <sys/socket.h>
 
-#include <algorithm>
-#include <array>
+#include <chrono>
 #include <exception>
 #include <utility>
 
@@ -13,15 +13,34 @@ namespace rbee::http {
 
 namespace asio = boost::asio;
 
-Session::Session(Server& server, Stream::Socket socket)
-    : server_(server), stream_(std::move(socket), server.reaper_),
-      parser_({.head_bytes_max = server.options_.head_bytes_max}) {
+namespace {
+
+/// What a head is read with: small, because thousands of idle connections wait with it.
+constexpr std::size_t head_read_bytes = 2048;
+/// What is still taken from a client that was answered before it had sent everything.
+constexpr Duration linger_max = std::chrono::seconds(2);
+constexpr std::size_t linger_bytes_max = 4UL * 1024 * 1024;
+constexpr std::size_t linger_read_bytes = 16UL * 1024;
+
+RequestParser make_parser(const ServerOptions& options) {
+    return RequestParser(
+        {.head_bytes_max = options.head_bytes_max,
+         .target_bytes_max = options.target_bytes_max,
+         .fields_max = options.fields_max}
+    );
+}
+
+} // namespace
+
+Session::Session(Server& server, Stream::Socket socket, Origin origin)
+    : server_(server), stream_(std::move(socket), server.reaper_), peer_(stream_.peer_address()),
+      origin_(std::move(origin)), parser_(make_parser(server.options_)) {
     server_.sessions_.insert(this);
-    peer_ = stream_.peer_address();
 }
 
 Session::~Session() {
     server_.sessions_.erase(this);
+    server_.sources_.leave(origin_.source);
 }
 
 void Session::close() {
@@ -41,7 +60,7 @@ void Session::close_if_idle() {
 
 asio::awaitable<void> Session::run() {
     const auto self = shared_from_this();
-    bool go_on = true;
+    bool go_on = origin_.tls == nullptr || co_await secure();
     while (go_on && !closing_) {
         const auto got = co_await read_head();
         if (!got) {
@@ -51,37 +70,86 @@ asio::awaitable<void> Session::run() {
         if (!*got) {
             break; // the peer has nothing more to say
         }
+        first_ = false;
         busy_ = true;
         ++server_.active_requests_;
         go_on = co_await handle();
         --server_.active_requests_;
         busy_ = false;
     }
+    if (unread_) {
+        co_await linger();
+    }
     stream_.close();
 }
 
-asio::awaitable<Result<void>> Session::fill(Duration limit) {
-    std::array<char, 16UL * 1024>
-        bytes; // NOLINT(cppcoreguidelines-pro-type-member-init): filled by read
-    const auto size = co_await stream_.read_some(bytes, limit);
+/// The handshake, which counts as part of the first head. False when the connection is over.
+asio::awaitable<bool> Session::secure() {
+    const TimePoint due = accepted_at_ + server_.options_.head_limit;
+    const auto shaken = co_await stream_.accept_tls(
+        std::exchange(origin_.tls, nullptr), due - std::chrono::steady_clock::now()
+    );
+    if (shaken) {
+        peer_identity_ = stream_.peer_identity();
+        co_return true;
+    }
+    if (server_.handshake_report_) {
+        server_.handshake_report_(peer_, shaken.error());
+    }
+    if (shaken.error().wire_code == "PLAIN_HTTP") {
+        co_await refuse(shaken.error());
+    }
+    co_return false;
+}
+
+asio::awaitable<Result<void>> Session::fill(Duration limit, std::size_t bytes_max) {
+    const std::size_t had = input_.size();
+    input_.resize(had + bytes_max);
+    const auto size = co_await stream_.read_some({input_.data() + had, bytes_max}, limit);
+    input_.resize(had + size.value_or(0));
     if (!size) {
         co_return error_of(size);
     }
     if (*size == 0) {
         co_return fail(Errc::io, "the client closed the connection");
     }
-    input_.append(bytes.data(), *size);
     co_return Result<void>();
 }
 
+/// A connection that is closed with unread input is reset, and the reset can overtake the answer:
+/// so the rest of what the client sends is taken, within limits, and forgotten.
+asio::awaitable<void> Session::linger() {
+    if (!stream_.secure()) {
+        // Fails only when the client is gone, and then there is nothing to take either.
+        (void)::shutdown(stream_.socket().native_handle(), SHUT_WR);
+    }
+    const TimePoint due = std::chrono::steady_clock::now() + linger_max;
+    std::size_t taken = 0;
+    while (stream_.open() && !closing_ && taken < linger_bytes_max) {
+        input_.clear();
+        const auto filled =
+            co_await fill(due - std::chrono::steady_clock::now(), linger_read_bytes);
+        if (!filled) {
+            break;
+        }
+        taken += input_.size();
+    }
+}
+
 asio::awaitable<Result<bool>> Session::read_head() {
-    parser_ = RequestParser({.head_bytes_max = server_.options_.head_bytes_max});
-    TimePoint head_due = TimePoint::max();
+    parser_ = make_parser(server_.options_);
+    if (input_.empty()) {
+        std::string().swap(input_); // an idle connection keeps no buffer of a large body
+    }
+    const Duration head_limit = server_.options_.head_limit;
+    TimePoint head_due = first_ ? accepted_at_ + head_limit : TimePoint::max();
+    bool begun = false;
     while (true) {
         if (!input_.empty()) {
-            if (head_due == TimePoint::max()) {
+            if (!begun) {
+                begun = true;
                 received_at_ = std::chrono::steady_clock::now();
-                head_due = received_at_ + server_.options_.head_limit;
+                head_due = first_ ? head_due : received_at_ + head_limit;
             }
             const auto used = parser_.feed(input_);
             if (!used) {
@@ -92,32 +160,55 @@ asio::awaitable<Result<bool>> Session::read_head() {
                 co_return true;
             }
         }
-        const bool fresh = input_.empty();
-        const Duration limit =
-            fresh ? server_.options_.idle_limit : head_due - std::chrono::steady_clock::now();
-        const auto filled = co_await fill(limit);
-        if (!filled) {
-            if (fresh || filled.error().code == Errc::io) {
-                co_return false;
-            }
-            co_return fail(
-                Errc::timeout, "the request head was not complete in time", "HEAD_TIMEOUT"
-            );
+        const Duration limit = first_ || begun ? head_due - std::chrono::steady_clock::now()
+                                               : server_.options_.idle_limit;
+        const auto filled = co_await fill(limit, head_read_bytes);
+        if (filled) {
+            continue;
         }
+        Error late{Errc::timeout, "the request head was not complete in time", "HEAD_TIMEOUT"};
+        if (filled.error().code != Errc::timeout || !(first_ || begun)) {
+            co_return false;
+        }
+        if (!begun) {
+            count(late);
+            co_return false; // nothing was asked
+        }
+        co_return std::unexpected(std::move(late));
     }
 }
 
 asio::awaitable<bool> Session::handle() {
     Exchange exchange(*this, std::move(parser_.head()));
     exchange_ = &exchange;
-    co_await run_handler(exchange);
+    co_await answer(exchange);
     unwatch_client();
     exchange_ = nullptr;
 
     const bool complete = exchange.finished_ && stream_.open();
     // A body that nobody read would be taken for the next request.
     const bool clean = exchange.body_read_ || parser_.done();
+    unread_ = !clean;
     co_return complete&& clean&& exchange.keep_alive_ && !last_request();
+}
+
+/// What browsers may do is decided first: it needs no token, and a preflight carries none.
+asio::awaitable<void> Session::answer(Exchange& exchange) {
+    const BrowserPolicy& policy = server_.options_.browsers;
+    exchange.cors_ = cors_fields(policy, exchange.head());
+    if (origin_.loopback) {
+        if (const auto allowed = check_browser(policy, exchange.head()); !allowed) {
+            count(allowed.error());
+            co_await send_error(exchange, allowed.error());
+            co_return;
+        }
+    }
+    if (auto preflight = answer_preflight(policy, exchange.head())) {
+        const auto sent = co_await exchange.respond(std::move(*preflight));
+        (void)sent; // the client may have gone; there is nobody else to tell
+        co_return;
+    }
+    co_await run_handler(exchange);
 }
 
 asio::awaitable<void> Session::run_handler(Exchange& exchange) {
@@ -135,22 +226,30 @@ asio::awaitable<void> Session::run_handler(Exchange& exchange) {
         exchange.abort();
         co_return;
     }
-    Response response = server_.error_body_(error, exchange.correlation_id());
-    const auto sent = co_await exchange.respond(std::move(response));
+    co_await send_error(exchange, std::move(error));
+}
+
+asio::awaitable<void> Session::refuse(Error error) {
+    count(error);
+    unread_ = true;
+    RequestHead nothing;
+    nothing.keep_alive = false;
+    Exchange exchange(*this, std::move(nothing));
+    exchange.body_read_ = true;
+    co_await send_error(exchange, std::move(error));
+}
+
+asio::awaitable<void> Session::send_error(Exchange& exchange, Error error) {
+    const auto sent =
+        co_await exchange.respond(server_.error_body_(error, exchange.correlation_id()));
     if (!sent) {
         stream_.close();
     }
 }
 
-asio::awaitable<void> Session::refuse(Error error) {
-    RequestHead nothing;
-    nothing.keep_alive = false;
-    Exchange exchange(*this, std::move(nothing));
-    exchange.body_read_ = true;
-    Response response = server_.error_body_(error, exchange.correlation_id());
-    const auto sent = co_await exchange.respond(std::move(response));
-    if (!sent) {
-        stream_.close();
+void Session::count(const Error& error) const {
+    if (const auto refusal = refusal_of(error)) {
+        server_.count(*refusal);
     }
 }
 
@@ -166,6 +265,9 @@ void Session::watch_client(CancelSource& cancel) {
     if (!input_.empty() || watch_) {
         return; // the next request waits already: the client is there
     }
+    if (stream_.secure() && stream_.look() == Stream::Peer::ready) {
+        return; // the same, decrypted already, which the socket does not show
+    }
     watch_ = std::make_shared<asio::cancellation_signal>();
     stream_.socket().async_wait(
         Stream::Socket::wait_read,
@@ -179,8 +281,11 @@ void Session::watch_client(CancelSource& cancel) {
                     return;
                 }
                 self->watch_.reset();
-                if (error || self->stream_.peer_gone()) {
+                const auto peer = error ? Stream::Peer::gone : self->stream_.look();
+                if (peer == Stream::Peer::gone) {
                     cancel.cancel(CancelReason::client_gone);
+                } else if (peer == Stream::Peer::quiet) {
+                    self->watch_client(cancel); // TLS had something to say, not the client
                 }
             }
         )

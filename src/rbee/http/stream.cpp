@@ -26,6 +26,10 @@ Stream::Stream(Socket socket, Reaper& reaper)
       write_limit_(reaper, [this] { close(); }) {}
 
 asio::awaitable<Result<std::size_t>> Stream::read_some(std::span<char> into, Duration limit) {
+    if (tls_) {
+        auto got = co_await read_tls(into, limit);
+        co_return got;
+    }
     read_limit_.arm(limit);
     error_code error;
     const std::size_t size = co_await socket_.async_read_some(
@@ -46,6 +50,10 @@ asio::awaitable<Result<std::size_t>> Stream::read_some(std::span<char> into, Dur
 
 asio::awaitable<Result<void>>
 Stream::write(std::span<const asio::const_buffer> pieces, Duration limit) {
+    if (tls_) {
+        auto written = co_await write_tls(pieces, limit);
+        co_return written;
+    }
     write_limit_.arm(limit);
     error_code error;
     co_await asio::async_write(socket_, pieces, asio::redirect_error(asio::use_awaitable, error));
@@ -70,16 +78,33 @@ void Stream::cancel_waits() {
 }
 
 void Stream::close() {
+    if (tls_ && !writing_ && socket_.is_open()) {
+        tls_->say_goodbye();
+    }
+    abort();
+}
+
+void Stream::abort() {
     runtime::close_quietly(socket_);
 }
 
-bool Stream::peer_gone() {
+Stream::Peer Stream::look() {
     if (!socket_.is_open()) {
-        return true;
+        return Peer::gone;
+    }
+    if (tls_) {
+        const TlsLink::Step step = tls_->look();
+        return step == TlsLink::Step::done        ? Peer::ready
+               : step == TlsLink::Step::want_read ? Peer::quiet
+                                                  : Peer::gone;
     }
     char byte = 0;
     const auto got = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    if (got > 0) {
+        return Peer::ready;
+    }
+    const bool quiet = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
+    return quiet ? Peer::quiet : Peer::gone;
 }
 
 std::string Stream::peer_address() const {

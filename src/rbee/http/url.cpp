@@ -10,29 +10,17 @@ namespace rbee::http {
 namespace {
 
 constexpr std::uint16_t default_port = 80;
+constexpr std::uint16_t default_secure_port = 443;
 
 Result<Endpoint> refuse(std::string_view why) {
     return fail(
         Errc::invalid_argument,
-        fmt::format("{}; expected http://host:port or unix:/path/to/socket", why)
+        fmt::format("{}; expected http://host:port, https://host:port or unix:/path/to/socket", why)
     );
 }
 
-} // namespace
-
-std::string Endpoint::to_string() const {
-    return unix_path.empty() ? "http://" + authority() : "unix:" + unix_path;
-}
-
-std::string Endpoint::authority() const {
-    if (!unix_path.empty()) {
-        return "localhost";
-    }
-    return host.contains(':') ? fmt::format("[{}]:{}", host, port)
-                              : fmt::format("{}:{}", host, port);
-}
-
-Result<Endpoint> parse_address(std::string_view address) {
+/// "host[:port]";
+Result<Endpoint> read_address(std::string_view address, std::uint16_t port_if_none) {
     std::string_view host = address;
     std::string_view port;
     if (address.starts_with('[')) {
@@ -46,7 +34,7 @@ Result<Endpoint> parse_address(std::string_view address) {
         host = address.substr(0, colon);
         port = address.substr(colon);
     }
-    Endpoint endpoint{.host = std::string(host), .port = default_port, .unix_path = {}};
+    Endpoint endpoint{.host = std::string(host), .port = port_if_none, .unix_path = {}};
     if (endpoint.host.empty() && address.starts_with(':')) {
         endpoint.host = "0.0.0.0";
     }
@@ -65,6 +53,27 @@ Result<Endpoint> parse_address(std::string_view address) {
     return endpoint;
 }
 
+} // namespace
+
+std::string Endpoint::to_string() const {
+    if (!unix_path.empty()) {
+        return "unix:" + unix_path;
+    }
+    return (secure ? "https://" : "http://") + authority();
+}
+
+std::string Endpoint::authority() const {
+    if (!unix_path.empty()) {
+        return "localhost";
+    }
+    return host.contains(':') ? fmt::format("[{}]:{}", host, port)
+                              : fmt::format("{}:{}", host, port);
+}
+
+Result<Endpoint> parse_address(std::string_view address) {
+    return read_address(address, default_port);
+}
+
 Result<Endpoint> parse_endpoint(std::string_view url) {
     if (url.starts_with("unix:")) {
         const std::string_view path = url.substr(5);
@@ -73,18 +82,25 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
         }
         return Endpoint{.host = {}, .port = 0, .unix_path = std::string(path)};
     }
-    constexpr std::string_view scheme = "http://";
-    if (url.size() < scheme.size() || !iequals(url.substr(0, scheme.size()), scheme)) {
+    const auto has_scheme = [url](std::string_view scheme) {
+        return url.size() >= scheme.size() && iequals(url.substr(0, scheme.size()), scheme);
+    };
+    const bool secure = has_scheme("https://");
+    if (!secure && !has_scheme("http://")) {
         return refuse("the URL has no scheme that is supported");
     }
-    std::string_view rest = url.substr(scheme.size());
+    std::string_view rest = url.substr(url.find("//") + 2);
     if (rest.ends_with('/')) {
         rest.remove_suffix(1);
     }
     if (rest.contains('/')) {
         return refuse("the URL must not have a path");
     }
-    return parse_address(rest);
+    auto endpoint = read_address(rest, secure ? default_secure_port : default_port);
+    if (endpoint) {
+        endpoint->secure = secure;
+    }
+    return endpoint;
 }
 
 bool is_loopback(const Endpoint& endpoint) {

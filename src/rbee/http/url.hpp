@@ -14,16 +14,20 @@ struct Endpoint {
     std::string host; ///< Name or address without brackets; empty for a Unix socket.
     std::uint16_t port = 0;
     std::string unix_path; ///< Empty for TCP.
+    bool secure = false;   ///< TLS.
+    /// What the URI in the server's certificate must be, such as "hive:attic"; empty: anything that
+    /// the TLS context takes.
+    std::string identity = {};
 
     auto operator<=>(const Endpoint&) const = default;
-    /// "http://127.0.0.1:9200" or "unix:/run/x.sock".
+    /// "http://127.0.0.1:9200", "https://queen.lan:8080" or "unix:/run/x.sock".
     [[nodiscard]] std::string to_string() const;
     /// Value for the Host field.
     [[nodiscard]] std::string authority() const;
 };
 
-/// Reads a base URL: `http://host[:port][/]` or `unix:/path`. Fails with Errc::invalid_argument;
-/// the message names the accepted forms.
+/// Reads a base URL: `http://host[:port][/]`, the same with https (port 443), or `unix:/path`.
+/// Fails with Errc::invalid_argument; the message names the accepted forms.
 [[nodiscard]] Result<Endpoint> parse_endpoint(std::string_view url);
 
 /// Splits "host:port", "[v6]:port" or ":port" (any address). Fails with Errc::invalid_argument.

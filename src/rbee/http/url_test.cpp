@@ -11,12 +11,18 @@ TEST(Endpoint, ReadsTheAcceptedForms) {
     EXPECT_EQ(parse_endpoint("http://[::1]:1")->host, "::1");
     EXPECT_EQ(parse_endpoint("http://[::1]:1")->to_string(), "http://[::1]:1");
     EXPECT_EQ(parse_endpoint("unix:/run/w.sock")->unix_path, "/run/w.sock");
+    EXPECT_FALSE(parse_endpoint("http://a:1")->secure);
+    EXPECT_TRUE(parse_endpoint("HTTPS://a:1")->secure);
+    EXPECT_EQ(parse_endpoint("https://queen.lan")->port, 443);
+    EXPECT_EQ(parse_endpoint("https://queen.lan:8080/")->to_string(), "https://queen.lan:8080");
+    EXPECT_NE(*parse_endpoint("https://a:1"), *parse_endpoint("http://a:1"));
 }
 
 TEST(Endpoint, RefusesTheRestWithoutRepeatingIt) {
     for (const char* bad :
          {"",
-          "https://a",
+          "https://a/b",
+          "https:/a",
           "ftp://evil",
           "http://",
           "http://a:b",

@@ -3,11 +3,15 @@
 #include "rbee/api/gate.hpp"
 #include "rbee/api/running.hpp"
 #include "rbee/auth/bearer.hpp"
+#include "rbee/auth/token_keeper.hpp"
 #include "rbee/auth/token_source.hpp"
+#include "rbee/auth/token_store.hpp"
 #include "rbee/http/client.hpp"
 #include "rbee/http/reaper.hpp"
 #include "rbee/http/server.hpp"
 #include "rbee/http/url.hpp"
+#include "rbee/pki/files.hpp"
+#include "rbee/pki/tls_service.hpp"
 #include "rbee/process/listener.hpp"
 #include "rbee/queen/dispatcher.hpp"
 #include "rbee/queen/fleet.hpp"
@@ -16,6 +20,8 @@
 #include "rbee/queen/hive_report.hpp"
 #include "rbee/queen/hive_routes.hpp"
 #include "rbee/queen/info_routes.hpp"
+#include "rbee/queen/invite_store.hpp"
+#include "rbee/queen/join_routes.hpp"
 #include "rbee/queen/local_hive.hpp"
 #include "rbee/queen/metrics.hpp"
 #include "rbee/queen/node_store.hpp"
@@ -38,6 +44,7 @@
 #include <csignal>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -58,9 +65,52 @@ constexpr Duration sweep_every = std::chrono::seconds(5);
 /// A hive that has not reported for this long is asked: it may have been added by its URL.
 constexpr Duration ask_after = std::chrono::seconds(15);
 
-std::string url_of(const std::string& host, std::uint16_t port) {
+std::string url_of(const std::string& host, std::uint16_t port, bool secure) {
     const bool any = host == "0.0.0.0" || host == "::";
-    return http::Endpoint{any ? "127.0.0.1" : host, port, {}}.to_string();
+    return http::Endpoint{any ? "127.0.0.1" : host, port, {}, secure}.to_string();
+}
+
+/// With TLS: hives show their certificates if there is a CA for them. Plain connections come from
+/// the hive on this machine, at a port of its own.
+std::function<Result<void>(const http::Exchange&, http::Access)>
+connection_rule(const pki::TlsFiles& files) {
+    if (!files.on()) {
+        return nullptr;
+    }
+    const bool mutual = !files.ca.empty();
+    return [mutual](const http::Exchange& exchange, http::Access needed) -> Result<void> {
+        const bool hives = needed == http::Access::hive;
+        if (!exchange.secure() && !hives) {
+            return fail(Errc::forbidden, "this port is for the local hive", "CERTIFICATE_REQUIRED");
+        }
+        if (mutual && exchange.secure() && hives &&
+            !exchange.peer_identity().starts_with("hive:")) {
+            return fail(
+                Errc::forbidden,
+                "a hive must show its certificate; `rbee hives invite NAME` begins to make one",
+                "CERTIFICATE_REQUIRED"
+            );
+        }
+        return {};
+    };
+}
+
+/// Name of the token that a hive gets when it joins.
+std::string hive_token_name(const std::string& hive) {
+    return ("hive-" + hive).substr(0, auth::token_name_bytes_max);
+}
+
+std::string tokens_file(const Options& options) {
+    return options.tokens_file.empty() ? options.home + "/tokens.toml" : options.tokens_file;
+}
+
+auth::KeptTokens kept_tokens(const Options& options, auth::FoundToken own) {
+    return {
+        .own = std::move(own),
+        .named = tokens_file(options),
+        .named_required = !options.tokens_file.empty(),
+        .outgoing = options.hive_token_file,
+    };
 }
 
 /// Members in the order in which they are built; this list is the architecture of the queen.
@@ -73,6 +123,13 @@ public:
     [[nodiscard]] Result<void> run();
 
 private:
+    [[nodiscard]] JoinRoutes::Settings join_settings();
+    [[nodiscard]] Result<void> grant_hive(const std::string& name, const Secret& token);
+    [[nodiscard]] std::string join_url() const;
+    [[nodiscard]] const Secret* token_for(const http::Endpoint& hive) const;
+    void note_refusal(const http::Endpoint& hive);
+    /// Tokens and certificates anew.
+    void reload();
     [[nodiscard]] asio::awaitable<void> main();
     [[nodiscard]] asio::awaitable<Result<void>> serve();
     [[nodiscard]] asio::awaitable<Result<void>> load_nodes();
@@ -95,9 +152,11 @@ private:
     telemetry::Metrics metrics_;
     QueenMetrics queen_metrics_{metrics_};
     auth::Authenticator authenticator_;
+    auth::TokenKeeper tokens_;
     http::Reaper reaper_{context_.get_executor()};
     http::Client client_{context_.get_executor(), reaper_};
     NodeStore nodes_;
+    InviteStore invites_;
     Fleet fleet_{timers_.clock(), options_.worker_silence};
     HiveClient hives_;
     Dispatcher dispatcher_;
@@ -108,8 +167,11 @@ private:
     WorkerRoutes worker_routes_;
     HiveRoutes hive_routes_;
     http::Server server_;
+    pki::TlsService tls_;
+    JoinRoutes join_routes_;
     std::optional<LocalHive> local_hive_;
     std::string url_;
+    std::string local_url_; ///< For the hive on this machine.
     int stop_requests_ = 0;
     std::optional<Error> failure_;
     runtime::Notifier stop_requested_{timers_};
@@ -123,30 +185,125 @@ App::App(
     std::unique_ptr<store::Database> database
 )
     : options_(options), resources_(std::move(resources)), log_(std::move(log)),
-      database_(std::move(database)), nodes_(*database_), hives_(client_, resources_.token.clone()),
+      database_(std::move(database)),
+      tokens_({authenticator_, timers_, log_}, kept_tokens(options, std::move(resources_.token))),
+      nodes_(*database_), invites_(*database_), hives_(client_, Secret()),
       dispatcher_(
           {fleet_, hives_, timers_, log_, queen_metrics_},
           {.capacity = options.queue_capacity, .wait_max = options.queue_wait}
       ),
-      gate_(authenticator_, log_, metrics_, "rbee_queen"),
+      gate_(
+          authenticator_,
+          log_,
+          metrics_,
+          {.program = "queen-rbee",
+           .prefix = "rbee_queen",
+           .clock = timers_.clock(),
+           .metrics_auth = options.metrics_auth,
+           .connections = connection_rule(options.tls_files)}
+      ),
       gateway_({fleet_, dispatcher_, hives_, running_, timers_.clock(), log_, queen_metrics_}),
       info_routes_({fleet_, dispatcher_, running_, timers_.clock(), [this] { request_stop(); }}),
       worker_routes_({fleet_, hives_, log_}), hive_routes_({fleet_, hives_, nodes_, timers_, log_}),
-      server_(context_.get_executor(), reaper_, {}),
+      server_(context_.get_executor(), reaper_, options.http),
+      tls_({server_, client_, timers_.clock(), log_}, options.tls_files, "hive:"),
+      join_routes_({invites_, timers_, log_}, join_settings()),
       tasks_(context_.get_executor(), telemetry::log_task_failures(log_)) {
-    if (!resources_.token.empty()) {
-        authenticator_.accept(resources_.token);
-    } else {
-        log_.warn("dev_mode", "authentication is off: only this machine can reach this queen");
-    }
     info_routes_.mount(gate_.router());
     gateway_.mount(gate_.router());
     worker_routes_.mount(gate_.router());
     hive_routes_.mount(gate_.router());
+    join_routes_.mount(gate_.router());
+    if (tls_.mutual()) {
+        fleet_.require_identities();
+    }
     gate_.attach(server_);
 }
 
+/// The hive that was started here shares a token with us that nobody else has; so rotation of the
+/// others does not concern it.
+const Secret* App::token_for(const http::Endpoint& hive) const {
+    const Hive* local = local_hive_ ? fleet_.find_hive(local_hive_name) : nullptr;
+    const bool ours = local != nullptr && !local_hive_->link_token().empty() &&
+                      local->endpoint.authority() == hive.authority();
+    return ours ? &local_hive_->link_token() : nullptr;
+}
+
+void App::note_refusal(const http::Endpoint& hive) {
+    for (const auto& [name, known] : fleet_.hives()) {
+        if (known.endpoint.authority() == hive.authority() && !known.misconfigured) {
+            log_.error(
+                "hive_misconfigured",
+                "a hive refuses the token of this queen; nothing is sent to it until it accepts",
+                {{"hive", name}}
+            );
+            fleet_.misconfigured(name);
+            return;
+        }
+    }
+}
+
+JoinRoutes::Settings App::join_settings() {
+    JoinRoutes::Settings settings;
+    if (options_.tls_files.on() && !options_.tls_files.ca.empty()) {
+        settings.folder = pki::Folder{options_.pki_dir};
+    }
+    settings.queen_url = [this] { return join_url(); };
+    settings.grant = [this](const std::string& name, const Secret& token) {
+        return grant_hive(name, token);
+    };
+    settings.queen_token = [this]() -> std::optional<Sha256> {
+        const Secret& token = tokens_.own().token;
+        return token.empty() ? std::nullopt : std::optional(sha256(token.expose()));
+    };
+    return settings;
+}
+
+Result<void> App::grant_hive(const std::string& name, const Secret& token) {
+    auth::TokenRecord record = auth::make_record(hive_token_name(name), token, {auth::Scope::hive});
+    record.created = timers_.clock().wall();
+    auto removed = auth::remove_token(tokens_file(options_), record.name);
+    if (!removed && removed.error().code != Errc::not_found) {
+        return removed;
+    }
+    const auto added = auth::add_token(tokens_file(options_), std::move(record));
+    return added ? tokens_.load() : added;
+}
+
+/// Where other machines reach this queen: the first name in her certificate that is not loopback.
+std::string App::join_url() const {
+    const auto endpoint = http::parse_endpoint(url_);
+    if (!endpoint) {
+        return url_;
+    }
+    for (const std::string& host : tls_.certificate().hosts) {
+        const http::Endpoint named{host, endpoint->port, {}, true};
+        if (!http::is_loopback(named)) {
+            return named.to_string();
+        }
+    }
+    return url_;
+}
+
+void App::reload() {
+    tokens_.reload();
+    if (const auto done = tls_.load(); !done) {
+        log_.error("reload_failed", done.error().what, {{"part", "tls"}});
+    } else {
+        log_.info("reloaded", "read again", {{"part", "tls"}});
+    }
+}
+
 Result<void> App::run() {
+    tokens_.on_load([this](Secret outgoing) { hives_.set_token(std::move(outgoing)); });
+    for (const Result<void>& loaded : {tokens_.load(), tls_.load()}) {
+        if (!loaded) {
+            return loaded;
+        }
+    }
+    tokens_.tell();
+    hives_.choose_token([this](const http::Endpoint& hive) { return token_for(hive); });
+    hives_.on_refusal([this](const http::Endpoint& hive) { note_refusal(hive); });
     std::exception_ptr crash;
     asio::co_spawn(context_, main(), [&](std::exception_ptr error) {
         crash = std::move(error);
@@ -168,8 +325,13 @@ void App::request_stop() {
 }
 
 asio::awaitable<void> App::signal_loop() {
+    runtime::Signals signals(context_.get_executor(), {SIGTERM, SIGINT, SIGHUP});
     while (true) {
-        const int signal = co_await runtime::wait_signal({SIGTERM, SIGINT});
+        const int signal = co_await signals.next();
+        if (signal == SIGHUP) {
+            reload();
+            continue;
+        }
         log_.info("signal", "asked to stop", {{"signal", signal}});
         request_stop();
     }
@@ -177,6 +339,7 @@ asio::awaitable<void> App::signal_loop() {
 
 asio::awaitable<void> App::main() {
     tasks_.start(signal_loop(), "signals");
+    tasks_.start(tokens_.watch(), "tokens");
     const auto served = co_await serve();
     if (!served) {
         failure_ = served.error();
@@ -199,12 +362,25 @@ asio::awaitable<Result<void>> App::serve() {
     if (!listener) {
         co_return error_of(listener);
     }
-    url_ = url_of(options_.host, listener->port);
+    url_ = url_of(options_.host, listener->port, tls_.on());
+    local_url_ = url_;
     const auto loaded = co_await load_nodes();
     if (!loaded) {
         co_return std::unexpected(loaded.error().within("node registry " + options_.database));
     }
-    auto serving = server_.serve(std::move(listener->fd));
+    using Security = http::Server::Security;
+    auto serving =
+        server_.serve(std::move(listener->fd), tls_.on() ? Security::tls : Security::plain);
+    if (!serving || !tls_.on()) {
+        co_return serving;
+    }
+    // The hive on this machine has no certificate: it comes in where nobody else can.
+    auto local = process::listen_tcp("127.0.0.1", 0);
+    if (!local) {
+        co_return error_of(local);
+    }
+    local_url_ = url_of("127.0.0.1", local->port, false);
+    serving = server_.serve(std::move(local->fd));
     co_return serving;
 }
 
@@ -237,12 +413,24 @@ asio::awaitable<void> App::start_local_hive() {
     LocalHive::Settings settings{
         .binary = options_.hive_binary,
         .port = options_.local_hive_port,
-        .queen_url = url_,
+        .queen_url = local_url_,
         .models_dir = options_.models_dir,
         .slots = options_.slots,
+        .inference_body_mb = options_.http.inference_body_bytes_max >> 20U,
         .log_path = options_.home + "/logs/hive-localhost.log",
         .environment = resources_.child_environment,
-        .token = resources_.token.clone(),
+    };
+    const auth::FoundToken& own = tokens_.own();
+    if (!options_.hive_token_file.empty()) {
+        settings.token_file = options_.hive_token_file;
+    } else if (!own.path.empty() && !own.credential) {
+        settings.token_file = own.path;
+    } else {
+        settings.token = [this] { return tokens_.own().token.clone(); };
+    }
+    settings.grant = [this](const Secret& token) {
+        const std::string name = std::string("hive:") + local_hive_name;
+        authenticator_.grant(name, token, {auth::Scope::hive});
     };
     local_hive_.emplace(LocalHive::Parts{fleet_, hives_, timers_, log_}, std::move(settings));
     co_await local_hive_->start();
@@ -280,6 +468,7 @@ asio::awaitable<void> App::ask_hive(std::string name) {
         }
         report->hive_id = name;
         report->url = hive->endpoint.to_string();
+        fleet_.accepted(name);
         const auto taken = co_await take_report(&fleet_, &nodes_, std::move(*report), now_unix());
         if (!taken) {
             log_.warn("node_not_stored", taken.error().what, {{"hive", name}});
@@ -301,7 +490,7 @@ asio::awaitable<void> App::sweep_loop() {
             log_.warn("sweep", line);
         }
         for (const auto& [name, hive] : fleet_.hives()) {
-            if (timers_.clock().now() - hive.last_report > ask_after) {
+            if (hive.misconfigured || timers_.clock().now() - hive.last_report > ask_after) {
                 tasks_.start(ask_hive(name), "ask hive");
             }
         }
@@ -331,15 +520,24 @@ asio::awaitable<void> App::stop_all() {
 
 } // namespace
 
-Result<Secret> load_token(const Options& options, const config::Environment& environment) {
-    auto found = auth::find_token(options.token_file, environment);
+Result<auth::FoundToken> load_token(
+    const Options& options, const config::Environment& environment, Secret from_environment
+) {
+    auth::TokenSources sources;
+    sources.environment = environment;
+    sources.fd = options.token_fd;
+    (options.token_file_flag ? sources.file : sources.configured_file) = options.token_file;
+    sources.from_environment = std::move(from_environment);
+    sources.home_file = options.home.empty() ? "" : options.home + "/token";
+    auto found = auth::find_token(std::move(sources));
     if (!found) {
-        return error_of(found);
+        return found;
     }
-    if (const auto good = auth::check_bind({options.host, options.port, {}}, found->token); !good) {
-        return error_of(good);
+    const auto allowed = auth::check_bind({options.host, options.port, {}}, found->token);
+    if (!allowed) {
+        return error_of(allowed);
     }
-    return std::move(found->token);
+    return found;
 }
 
 Result<void> run_queen(const Options& options, Resources resources) {
@@ -354,6 +552,13 @@ Result<void> run_queen(const Options& options, Resources resources) {
     auto database = store::Database::open(options.database, NodeStore::migrations());
     if (!database) {
         return std::unexpected(database.error().within("cannot open " + options.database));
+    }
+    const std::string& named = options.tokens_file;
+    const bool closed = !named.empty() || std::filesystem::exists(tokens_file(options), ignored);
+    if (resources.token.token.empty() && closed) {
+        // With named tokens only, the queen and her hive still need one for each other.
+        resources.token.token = auth::make_token();
+        resources.token.source = "made at start";
     }
     App app(options, std::move(resources), std::move(*log), std::move(*database));
     auto ended = app.run();

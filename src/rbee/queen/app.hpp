@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rbee/auth/token_source.hpp"
 #include "rbee/base/result.hpp"
 #include "rbee/base/secret.hpp"
 #include "rbee/queen/options.hpp"
@@ -13,15 +14,16 @@ namespace rbee::queen {
 
 /// What the process gives to the queen.
 struct Resources {
-    Secret token;                               ///< Empty: open, which only loopback may be.
+    auth::FoundToken token;                     ///< Empty: open, which only loopback may be.
     std::vector<std::string> child_environment; ///< "NAME=value", without secrets.
     std::function<void(const std::string& line)> announce; ///< Hears the ready line.
 };
 
-/// The token of this installation (auth::find_token()); empty when there is none. Fails when the
-/// file is bad, or when the bind policy (behaviour.md 8.3) wants a token or a longer one.
-[[nodiscard]] Result<Secret>
-load_token(const Options& options, const config::Environment& environment);
+/// The token of this installation from the sources of auth::find_token; `from_environment` is what
+/// LLORCH_API_TOKEN held. Fails when a source is bad, or when the bind policy (behaviour.md 8.3)
+/// wants a token or a longer one.
+[[nodiscard]] Result<auth::FoundToken>
+load_token(const Options& options, const config::Environment& environment, Secret from_environment);
 
 /// Runs the queen until it is told to stop: the event loop lives inside. Returns when everything is
 /// stopped in order; fails with one readable line when it could not start.

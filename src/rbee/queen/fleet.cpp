@@ -2,6 +2,7 @@
 
 #include "rbee/base/assert.hpp"
 #include "rbee/domain/model_ref.hpp"
+#include "rbee/pki/files.hpp"
 
 #include <fmt/format.h>
 
@@ -54,6 +55,9 @@ void Fleet::add_hive(const std::string& name, http::Endpoint endpoint) {
     Hive& hive = hives_[name];
     hive.name = name;
     hive.endpoint = std::move(endpoint);
+    if (identities_ && hive.endpoint.secure) {
+        hive.endpoint.identity = pki::hive_uri(name);
+    }
 }
 
 bool Fleet::remove_hive(const std::string& name) {
@@ -69,8 +73,10 @@ void Fleet::apply(api::HiveReport report) {
     const auto found = hives_.find(report.hive_id);
     RBEE_ASSERT(found != hives_.end());
     Hive& hive = found->second;
-    hive.available = true;
-    hive.reason.clear();
+    hive.available = !hive.misconfigured;
+    if (hive.available) {
+        hive.reason.clear();
+    }
     hive.last_report = clock_.now();
     hive.last_report_unix = unix_seconds(clock_);
     drop_workers_of(hive.name, report.workers);
@@ -115,6 +121,21 @@ void Fleet::unreachable(const std::string& name, const std::string& reason) {
     found->second.available = false;
     found->second.reason = reason;
     changed();
+}
+
+void Fleet::misconfigured(const std::string& name) {
+    const auto found = hives_.find(name);
+    if (found != hives_.end()) {
+        found->second.misconfigured = true;
+        unreachable(name, "misconfigured: it refuses the token of this queen");
+    }
+}
+
+void Fleet::accepted(const std::string& name) {
+    const auto found = hives_.find(name);
+    if (found != hives_.end()) {
+        found->second.misconfigured = false;
+    }
 }
 
 const Hive* Fleet::find_hive(std::string_view name) const {

@@ -22,6 +22,7 @@ struct Hive {
     std::string name;
     http::Endpoint endpoint;
     bool available = false;
+    bool misconfigured = false; ///< It refuses our token: reports do not make it available.
     std::string reason = "not heard of yet"; ///< Why it is not available.
     std::optional<api::HiveReport> report;   ///< The last one.
     TimePoint last_report;
@@ -79,6 +80,8 @@ public:
     /// Called after each change that may let a waiting request go on, or end its hope.
     void on_change(std::function<void()> listener) { changed_ = std::move(listener); }
 
+    /// With a private CA: hives reached by https must show the certificate of their name.
+    void require_identities() { identities_ = true; }
     void add_hive(const std::string& name, http::Endpoint endpoint);
     /// Forgets a hive and its workers; false when there is none.
     bool remove_hive(const std::string& name);
@@ -86,6 +89,10 @@ public:
     void apply(api::HiveReport report);
     /// The hive does not answer: nothing is sent to it until it reports again.
     void unreachable(const std::string& name, const std::string& reason);
+    /// The hive refuses our token: nothing is sent to it until it accepts a call again.
+    void misconfigured(const std::string& name);
+    /// The hive accepted a call.
+    void accepted(const std::string& name);
     [[nodiscard]] const Hive* find_hive(std::string_view name) const;
     [[nodiscard]] const std::map<std::string, Hive, std::less<>>& hives() const { return hives_; }
 
@@ -138,6 +145,7 @@ private:
 
     const Clock& clock_;
     Duration silence_max_; ///< Of a worker that registered itself.
+    bool identities_ = false;
     std::function<void()> changed_;
     std::map<std::string, Hive, std::less<>> hives_;
     std::map<std::string, std::shared_ptr<Worker>> workers_;

@@ -101,6 +101,19 @@ TEST_F(FleetTest, HiveThatIsUnreachableGetsNothingUntilItReports) {
     EXPECT_TRUE(fleet_.take({"tiny", {}}));
 }
 
+TEST_F(FleetTest, HiveThatRefusesTheTokenGetsNothingUntilItAcceptsACall) {
+    fleet_.apply(report("h1", {worker("w1", WorkerState::idle)}));
+    fleet_.misconfigured("h1");
+    fleet_.apply(report("h1", {worker("w1", WorkerState::idle)})); // it still may report
+    EXPECT_FALSE(fleet_.find_hive("h1")->available);
+    EXPECT_THAT(fleet_.find_hive("h1")->reason, testing::HasSubstr("misconfigured"));
+    EXPECT_EQ(fleet_.take({"tiny", {}}), nullptr);
+    fleet_.accepted("h1");
+    fleet_.apply(report("h1", {worker("w1", WorkerState::idle)}));
+    EXPECT_TRUE(fleet_.find_hive("h1")->available);
+    EXPECT_NE(fleet_.take({"tiny", {}}), nullptr);
+}
+
 TEST_F(FleetTest, SilentHiveBecomesUnavailableAfter45Seconds) {
     fleet_.apply(report("h1", {worker("a", WorkerState::idle)}));
     clock_.advance(seconds(45));

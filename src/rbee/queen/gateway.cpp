@@ -4,7 +4,6 @@
 #include "rbee/api/gate.hpp"
 #include "rbee/api/inference_paths.hpp"
 #include "rbee/api/route_fields.hpp"
-#include "rbee/base/text.hpp"
 
 #include <boost/json/array.hpp>
 
@@ -29,24 +28,6 @@ constexpr Duration not_ready_hold = std::chrono::milliseconds(250);
 /// An answer that is not streamed comes only when all of it is ready.
 constexpr Duration answer_max = std::chrono::minutes(10);
 constexpr std::size_t error_bytes_max = 256UL * 1024;
-
-/// Fields that the queen sets itself or that belong to one connection.
-bool passes_on(std::string_view name) {
-    constexpr std::array ours = {
-        "Authorization",
-        "Host",
-        "Content-Length",
-        "Content-Type",
-        "Expect",
-        "X-Correlation-Id",
-        "X-Request-Id",
-        "X-Rbee-Worker",
-        "Accept-Encoding",
-        "X-Api-Key",
-    };
-    return !http::is_hop_by_hop(name) &&
-           std::ranges::none_of(ours, [&](std::string_view one) { return iequals(one, name); });
-}
 
 /// The error as a started stream of this dialect shows it.
 Error for_stream(Error error, api::StreamDialect dialect) {
@@ -74,20 +55,22 @@ Gateway::Gateway(Parts parts)
       running_(parts.running), clock_(parts.clock), log_(parts.log), metrics_(parts.metrics) {}
 
 void Gateway::mount(http::Router& router) {
+    const auto add = [&](const char* method, const char* path, auto member) {
+        router.add(
+            method,
+            path,
+            [this, member](http::Exchange& exchange) { return (this->*member)(exchange); },
+            http::Access::infer
+        );
+    };
     for (const char* path : api::inference_paths) {
-        router.add("POST", path, [this](http::Exchange& exchange) {
-            return handle_inference(exchange);
-        });
+        add("POST", path, &Gateway::handle_inference);
     }
     for (const char* path : {"/v2/tasks", "/v1/tasks"}) {
-        router.add("POST", path, [this](http::Exchange& exchange) {
-            return handle_task(exchange);
-        });
+        add("POST", path, &Gateway::handle_task);
     }
     for (const char* path : {"/v1/inference/{id}", "/v2/inference/{id}"}) {
-        router.add("DELETE", path, [this](http::Exchange& exchange) {
-            return handle_cancel(exchange);
-        });
+        add("DELETE", path, &Gateway::handle_cancel);
     }
 }
 
@@ -106,7 +89,7 @@ asio::awaitable<void> Gateway::handle_cancel(http::Exchange& exchange) {
 // ------------------------------------------------------------------------------------
 
 asio::awaitable<void> Gateway::handle_inference(http::Exchange& exchange) {
-    auto body = co_await exchange.read_body(api::inference_body_bytes_max);
+    auto body = co_await exchange.read_body(exchange.inference_body_bytes_max());
     if (!body) {
         co_return co_await answer_error(exchange, body.error());
     }
@@ -125,7 +108,7 @@ asio::awaitable<void> Gateway::handle_inference(http::Exchange& exchange) {
 }
 
 asio::awaitable<void> Gateway::handle_task(http::Exchange& exchange) {
-    auto body = co_await api::read_object(exchange, api::inference_body_bytes_max);
+    auto body = co_await api::read_object(exchange, exchange.inference_body_bytes_max());
     if (!body) {
         co_return co_await answer_error(exchange, body.error());
     }
@@ -225,11 +208,7 @@ Gateway::attempt(http::Exchange& exchange, const InferenceJob& job, Worker& work
     request.method = "POST";
     request.target = job.target;
     request.body = job.body;
-    for (const auto& [name, value] : exchange.head().headers) {
-        if (passes_on(name)) {
-            request.headers.add(name, value);
-        }
-    }
+    request.headers = http::forwardable(exchange.head().headers);
     request.headers.add("X-Correlation-Id", exchange.correlation_id());
     request.headers.add("X-Rbee-Worker", worker.info.id);
     http::CallOptions limits;
@@ -259,7 +238,9 @@ Gateway::Attempt Gateway::not_opened(http::Exchange& exchange, Worker& worker, c
         fleet_.unreachable(worker.hive, error.what);
         dispatcher_.hold(worker, not_ready_hold);
     }
-    const bool again = error.code == Errc::unavailable || error.code == Errc::io;
+    const bool misconfigured = error.wire_code == "HIVE_MISCONFIGURED"; // and will be again
+    const bool again =
+        error.code == Errc::unavailable || (error.code == Errc::io && !misconfigured);
     return {again ? Attempt::Next::repeat : Attempt::Next::done, "failed", for_client(error)};
 }
 

@@ -226,7 +226,12 @@ protected:
     Fleet fleet_{timers_.clock()};
     api::RunningRequests running_;
     auth::Authenticator authenticator_;
-    api::Gate gate_{authenticator_, log_, metrics_, "rbee_queen"};
+    api::Gate gate_{
+        authenticator_,
+        log_,
+        metrics_,
+        {.program = "queen-rbee", .prefix = "rbee_queen", .clock = timers_.clock()}
+    };
     std::unique_ptr<Dispatcher> dispatcher_;
     std::unique_ptr<Gateway> gateway_;
     std::unique_ptr<InfoRoutes> info_;

@@ -71,6 +71,24 @@ TEST_F(GatewayTest, BusyWorkerIsTriedAgainLater) {
     });
 }
 
+TEST_F(GatewayTest, AHiveThatRefusesTheTokenIsNotAskedAgain) {
+    start({});
+    FakeHive& hive = add_hive("h1");
+    report("h1", {{"w1", WorkerState::idle}});
+    hive.handler = [](FakeHive&, http::Exchange& exchange) -> asio::awaitable<void> {
+        return refuse(exchange, {Errc::unauthenticated, "no", "INVALID_API_KEY"});
+    };
+    std::string refused;
+    hives_.on_refusal([&](const http::Endpoint& who) { refused = who.authority(); });
+    run([&]() -> asio::awaitable<void> {
+        const auto answer = co_await post(chat, tiny);
+        EXPECT_EQ(answer.status, 502);
+        EXPECT_THAT(answer.body, HasSubstr("HIVE_MISCONFIGURED"));
+        EXPECT_EQ(hive.seen.size(), 1U);
+        EXPECT_EQ(refused, hive.endpoint.authority());
+    });
+}
+
 TEST_F(GatewayTest, NotReadyIsRepeatedTwiceOnly) {
     start({});
     FakeHive& hive = add_hive("h1");

@@ -8,26 +8,47 @@ namespace rbee::queen {
 namespace asio = boost::asio;
 namespace json = boost::json;
 
+api::ApiClient HiveClient::api_for(const http::Endpoint& hive) const {
+    const Secret* own = choose_ ? choose_(hive) : nullptr;
+    return {client_, hive, (own != nullptr ? *own : token_).clone()};
+}
+
+Error HiveClient::refused_by(const http::Endpoint& hive) const {
+    if (refused_) {
+        refused_(hive);
+    }
+    return {Errc::io, "the hive does not accept the token of this queen", "HIVE_MISCONFIGURED"};
+}
+
 asio::awaitable<Result<json::object>>
 HiveClient::call(http::Endpoint hive, api::ApiClient::Request request, http::CallOptions options) {
-    api::ApiClient api(client_, std::move(hive), token_.clone());
+    api::ApiClient api = api_for(hive);
     auto answer = co_await api.call(std::move(request), options);
+    if (!answer && answer.error().code == Errc::unauthenticated) {
+        co_return std::unexpected(refused_by(hive));
+    }
     co_return answer;
 }
 
 asio::awaitable<Result<std::unique_ptr<http::ResponseStream>>>
 HiveClient::open(http::Endpoint hive, http::ClientRequest request, http::CallOptions options) {
-    api::ApiClient api(client_, std::move(hive), token_.clone());
+    api::ApiClient api = api_for(hive);
     auto stream = co_await api.open(std::move(request), options);
+    if (stream && (*stream)->head().status == 401) {
+        co_return std::unexpected(refused_by(hive));
+    }
     co_return stream;
 }
 
 asio::awaitable<Result<http::Response>>
 HiveClient::fetch(http::Endpoint hive, http::ClientRequest request, http::CallOptions options) {
-    api::ApiClient api(client_, std::move(hive), token_.clone());
+    api::ApiClient api = api_for(hive);
     auto answer = co_await api.fetch(std::move(request), options);
     if (!answer) {
         co_return error_of(answer);
+    }
+    if (answer->status == 401) {
+        co_return std::unexpected(refused_by(hive));
     }
     if (answer->content_type.empty()) {
         answer->content_type = "application/json";
@@ -67,6 +88,13 @@ Error for_client(const Error& error) {
     const bool from_connect = error.code == Errc::unavailable && error.wire_code.empty();
     if (from_connect) {
         return {Errc::unavailable, "the hive cannot be reached", "HIVE_UNAVAILABLE"};
+    }
+    if (error.wire_code == "CERTIFICATE_UNTRUSTED" || error.wire_code == "NOT_TLS") {
+        return {
+            Errc::unavailable,
+            "the hive did not show a certificate to be trusted",
+            "HIVE_UNAVAILABLE"
+        };
     }
     if (error.code == Errc::io && error.wire_code.empty()) {
         return {Errc::io, "the connection to the hive broke", "UPSTREAM_FAILED"};

@@ -8,8 +8,10 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/json/object.hpp>
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace rbee::queen {
 
@@ -18,6 +20,18 @@ namespace rbee::queen {
 class HiveClient {
 public:
     HiveClient(http::Client& client, Secret token) : client_(client), token_(std::move(token)) {}
+
+    /// The token of calls from now on.
+    void set_token(Secret token) { token_ = std::move(token); }
+    /// Gives the token of a hive that has one of its own; null: the usual one.
+    void choose_token(std::function<const Secret*(const http::Endpoint& hive)> choose) {
+        choose_ = std::move(choose);
+    }
+    /// Hears of a hive that refuses our token. The call fails with Errc::io, HIVE_MISCONFIGURED:
+    /// not the client's token is wrong, but ours, and it would be again.
+    void on_refusal(std::function<void(const http::Endpoint& hive)> listener) {
+        refused_ = std::move(listener);
+    }
 
     /// A control call: JSON in, JSON out, error answers as Errors.
     [[nodiscard]] boost::asio::awaitable<Result<boost::json::object>>
@@ -35,8 +49,13 @@ public:
     [[nodiscard]] boost::asio::awaitable<Result<api::HiveReport>> report(http::Endpoint hive);
 
 private:
+    [[nodiscard]] api::ApiClient api_for(const http::Endpoint& hive) const;
+    [[nodiscard]] Error refused_by(const http::Endpoint& hive) const;
+
     http::Client& client_;
     Secret token_;
+    std::function<const Secret*(const http::Endpoint&)> choose_;
+    std::function<void(const http::Endpoint&)> refused_;
 };
 
 /// The error without what only we may know: addresses of our machines (behaviour.md 2.2).

@@ -2,6 +2,7 @@
 
 #include "rbee/base/text.hpp"
 #include "rbee/http/url.hpp"
+#include "rbee/pki/files.hpp"
 #include "rbee/queen/local_hive.hpp"
 
 #include <fmt/format.h>
@@ -38,6 +39,11 @@ std::optional<Version> parse_version(std::string_view text) {
         version.at(i) = *number;
     }
     return version;
+}
+
+bool same_place(const http::Endpoint& one, const http::Endpoint& other) {
+    return one.host == other.host && one.port == other.port && one.unix_path == other.unix_path &&
+           one.secure == other.secure;
 }
 
 /// Before 1.0 every minor version may change what programs say to each other.
@@ -108,6 +114,29 @@ void log_preflight(const telemetry::Logger& log, const api::HiveReport& report) 
     }
 }
 
+Result<void>
+check_identity(const Fleet& fleet, std::string_view identity, const api::HiveReport& report) {
+    if (identity.empty()) {
+        return {};
+    }
+    if (identity != pki::hive_uri(report.hive_id)) {
+        return fail(
+            Errc::forbidden,
+            "the certificate is that of another hive; start it under the name it joined with",
+            "IDENTITY_MISMATCH"
+        );
+    }
+    const auto endpoint = http::parse_endpoint(report.url);
+    for (const auto& [name, hive] : fleet.hives()) {
+        if (endpoint && name != report.hive_id && same_place(hive.endpoint, *endpoint)) {
+            return fail(
+                Errc::forbidden, "the url of this hive is that of another", "IDENTITY_MISMATCH"
+            );
+        }
+    }
+    return {};
+}
+
 asio::awaitable<Result<void>>
 take_report(Fleet* fleet, NodeStore* nodes, api::HiveReport report, std::int64_t now_unix) {
     auto endpoint = http::parse_endpoint(report.url);
@@ -118,7 +147,7 @@ take_report(Fleet* fleet, NodeStore* nodes, api::HiveReport report, std::int64_t
     if (known == nullptr) {
         // One that was added under another name: the name it was given here counts.
         const auto same = std::ranges::find_if(fleet->hives(), [&](const auto& entry) {
-            return entry.second.endpoint == *endpoint;
+            return same_place(entry.second.endpoint, *endpoint);
         });
         if (same != fleet->hives().end()) {
             report.hive_id = same->first;
@@ -126,7 +155,7 @@ take_report(Fleet* fleet, NodeStore* nodes, api::HiveReport report, std::int64_t
         }
     }
     const bool is_new = known == nullptr;
-    const bool moved = known != nullptr && known->endpoint != *endpoint;
+    const bool moved = known != nullptr && !same_place(known->endpoint, *endpoint);
     const bool was_away = known != nullptr && !known->available;
     const std::string name = report.hive_id;
     const std::string url = endpoint->to_string();

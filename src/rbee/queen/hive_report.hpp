@@ -26,6 +26,12 @@ namespace rbee::queen {
 /// Writes to the log what was found before a hive is taken; the health check is behind it.
 void log_preflight(const telemetry::Logger& log, const api::HiveReport& report);
 
+/// Passes when the report is from the hive that it names, by the identity in the certificate that
+/// it came with, such as "hive:attic"; an empty one passes, as without TLS. Fails with
+/// Errc::forbidden, also when the address in the report is that of another hive.
+[[nodiscard]] Result<void>
+check_identity(const Fleet& fleet, std::string_view identity, const api::HiveReport& report);
+
 /// Takes a report of a hive into the fleet and, when the hive or its address is new, into the
 /// registry: the first heartbeat of a hive is its registration.
 [[nodiscard]] boost::asio::awaitable<Result<void>>

@@ -39,7 +39,7 @@ Result<std::string> node_name_in(const json::object& body, std::string_view fiel
         return name;
     }
     if (const auto good = domain::check_node_name(*name); !good) {
-        return error_of(good);
+        return std::unexpected(domain::in_field(good.error(), field));
     }
     return name;
 }
@@ -51,12 +51,10 @@ Result<Node> node_from(const json::object& body, Node node) {
         auto value = api::get_string(body, field);
         if (!value) {
             error = value.error();
-        } else if (*value && (*value)->size() <= 1024) {
-            into = **value;
+        } else if (const auto good = domain::check_text(field, value->value_or("")); !good) {
+            error = good.error();
         } else if (*value) {
-            error = Error{
-                Errc::invalid_argument, fmt::format("{} is longer than 1024 bytes", field), {}
-            };
+            into = **value;
         }
     };
     text("ssh_host", node.ssh_host);
@@ -74,7 +72,9 @@ Result<Node> node_from(const json::object& body, Node node) {
         error = port.error();
     } else if (const std::optional<std::uint64_t> number = *port) {
         if (*number == 0 || *number > 65535) {
-            error = Error{Errc::invalid_argument, "ssh_port must be from 1 to 65535", {}};
+            error = domain::field_error(
+                "ssh_port", "range(1..=65535)", "ssh_port must be from 1 to 65535"
+            );
         } else {
             node.ssh_port = static_cast<std::uint16_t>(*number);
         }
@@ -83,7 +83,8 @@ Result<Node> node_from(const json::object& body, Node node) {
         return std::unexpected(*error);
     }
     if (node.ssh_host.empty() && node.url.empty() && old_url.empty()) {
-        return fail(Errc::invalid_argument, "url or ssh_host is required");
+        return std::unexpected(domain::field_error("url", "required", "url or ssh_host is required")
+        );
     }
     if (node.url.empty()) {
         node.url =
@@ -91,7 +92,7 @@ Result<Node> node_from(const json::object& body, Node node) {
     }
     const auto endpoint = http::parse_endpoint(node.url);
     if (!endpoint) {
-        return error_of(endpoint);
+        return std::unexpected(domain::in_field(endpoint.error(), "url"));
     }
     node.ssh_host = node.ssh_host.empty() ? endpoint->host : node.ssh_host;
     return node;
@@ -100,22 +101,29 @@ Result<Node> node_from(const json::object& body, Node node) {
 } // namespace
 
 void HiveRoutes::mount(http::Router& router) {
-    const auto route = [&](const char* method, const std::string& path, auto member) {
-        router.add(method, path, [this, member](http::Exchange& exchange) {
-            return (this->*member)(exchange);
-        });
+    const auto route = [&](const char* method,
+                           const std::string& path,
+                           auto member,
+                           http::Access access = http::Access::admin) {
+        router.add(
+            method,
+            path,
+            [this, member](http::Exchange& exchange) { return (this->*member)(exchange); },
+            access
+        );
     };
     for (const std::string version : {"/v1", "/v2"}) {
-        route("POST", version + "/hives/heartbeat", &HiveRoutes::heartbeat);
-        route("POST", version + "/heartbeat", &HiveRoutes::heartbeat);
-        route("GET", version + "/hives", &HiveRoutes::list);
+        route("POST", version + "/hives/heartbeat", &HiveRoutes::heartbeat, http::Access::hive);
+        route("POST", version + "/heartbeat", &HiveRoutes::heartbeat, http::Access::hive);
+        route("GET", version + "/hives", &HiveRoutes::list, http::Access::models);
         route("POST", version + "/hives", &HiveRoutes::add);
-        route("GET", version + "/hives/{name}", &HiveRoutes::show);
+        route("GET", version + "/hives/{name}", &HiveRoutes::show, http::Access::models);
         route("DELETE", version + "/hives/{name}", &HiveRoutes::remove);
-        route("GET", version + "/registry/beehives/list", &HiveRoutes::list_nodes);
-        route("POST", version + "/registry/beehives/add", &HiveRoutes::add_node);
-        route("POST", version + "/registry/beehives/update", &HiveRoutes::update_node);
-        route("POST", version + "/registry/beehives/remove", &HiveRoutes::remove_node);
+        const std::string nodes = version + "/registry/beehives";
+        route("GET", nodes + "/list", &HiveRoutes::list_nodes, http::Access::models);
+        route("POST", nodes + "/add", &HiveRoutes::add_node);
+        route("POST", nodes + "/update", &HiveRoutes::update_node);
+        route("POST", nodes + "/remove", &HiveRoutes::remove_node);
     }
 }
 
@@ -125,10 +133,10 @@ asio::awaitable<void> HiveRoutes::heartbeat(http::Exchange& exchange) {
     if (!report) {
         co_return co_await api::respond_error(exchange, report.error());
     }
-    if (const auto good = domain::check_node_name(report->hive_id); !good) {
+    if (const auto good = check_version(report->version); !good) {
         co_return co_await api::respond_error(exchange, good.error());
     }
-    if (const auto good = check_version(report->version); !good) {
+    if (const auto good = check_identity(fleet_, exchange.peer_identity(), *report); !good) {
         co_return co_await api::respond_error(exchange, good.error());
     }
     const Hive* known = fleet_.find_hive(report->hive_id);
@@ -158,7 +166,11 @@ asio::awaitable<void> HiveRoutes::list(http::Exchange& exchange) {
 }
 
 asio::awaitable<void> HiveRoutes::show(http::Exchange& exchange) {
-    const Hive* hive = fleet_.find_hive(exchange.path_parameters.at(0));
+    const std::string& name = exchange.path_parameters.at(0);
+    if (const auto good = domain::check_node_name(name); !good) {
+        co_return co_await api::respond_error(exchange, good.error());
+    }
+    const Hive* hive = fleet_.find_hive(name);
     if (hive == nullptr) {
         co_return co_await api::respond_error(exchange, node_not_found());
     }
@@ -212,19 +224,13 @@ asio::awaitable<Result<api::HiveReport>> HiveRoutes::probe(http::Endpoint endpoi
     if (report) {
         co_return std::move(*report);
     }
-    if (report.error().code == Errc::unauthenticated) {
-        // Not the client's token is wrong, but ours.
-        co_return fail(
-            Errc::io, "the hive does not accept the token of this queen", "HIVE_AUTH_FAILED"
-        );
-    }
     co_return std::unexpected(for_client(report.error()));
 }
 
 asio::awaitable<Result<Node>> HiveRoutes::add_by_url(std::string name, std::string url) {
     auto endpoint = http::parse_endpoint(url);
     if (!endpoint) {
-        co_return error_of(endpoint);
+        co_return std::unexpected(domain::in_field(endpoint.error(), "url"));
     }
     if (fleet_.find_hive(name) != nullptr) {
         co_return fail(
@@ -288,7 +294,9 @@ asio::awaitable<Result<void>> HiveRoutes::forget(std::string name) {
 }
 
 asio::awaitable<void> HiveRoutes::remove(http::Exchange& exchange) {
-    const auto gone = co_await forget(exchange.path_parameters.at(0));
+    const std::string name = exchange.path_parameters.at(0);
+    const auto good = domain::check_node_name(name);
+    const auto gone = good ? co_await forget(name) : good;
     if (!gone) {
         co_return co_await api::respond_error(exchange, gone.error());
     }

@@ -171,16 +171,22 @@ TEST_F(HiveRoutesTest, LocalHiveGetsItsTokenOutsideOfArgv) {
     settings.queen_url = "http://127.0.0.1:8080";
     settings.models_dir = "/models";
     settings.slots = 2;
+    settings.inference_body_mb = 64;
     settings.environment = {"PATH=/bin"};
-    settings.token = Secret("top-secret");
+    settings.token_file = "/home/token";
     LocalHive hive({fleet_, hives_, timers_, log_}, std::move(settings));
-    const auto command = hive.command(17);
+    const auto command = hive.command({.lifeline = 17, .token = -1, .queen_token = 18});
     EXPECT_EQ(command.program, "/opt/rbee-hive");
-    EXPECT_THAT(command.args, Not(Contains(HasSubstr("top-secret"))));
     EXPECT_THAT(command.args, Contains("http://127.0.0.1:8080"));
     EXPECT_THAT(command.args, Contains("localhost"));
-    EXPECT_THAT(command.env, Contains("LLORCH_API_TOKEN=top-secret"));
+    EXPECT_THAT(command.args, testing::IsSupersetOf({"--inference-body-mb", "64"}));
+    EXPECT_THAT(command.args, testing::IsSupersetOf({"--token-file", "/home/token"}));
+    EXPECT_THAT(command.args, testing::IsSupersetOf({"--queen-token-fd", "5"}));
+    EXPECT_THAT(command.args, Not(Contains("--token-fd")));
+    EXPECT_THAT(command.env, testing::ElementsAre("PATH=/bin"));
+    ASSERT_EQ(command.inherit.size(), 2U);
     EXPECT_EQ(command.inherit.front().parent_fd, 17);
+    EXPECT_EQ(command.inherit.back().parent_fd, 18);
 }
 
 } // namespace

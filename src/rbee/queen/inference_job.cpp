@@ -1,5 +1,6 @@
 #include "rbee/queen/inference_job.hpp"
 
+#include "rbee/api/field_reader.hpp"
 #include "rbee/api/json.hpp"
 #include "rbee/base/ids.hpp"
 #include "rbee/domain/model_ref.hpp"
@@ -28,11 +29,16 @@ Result<std::string> resolve_model(const Fleet& fleet, const std::string& asked) 
         if (names.size() == 1) {
             return names.front();
         }
-        return fail(Errc::invalid_argument, "model is required; known models: " + list);
+        return std::unexpected(
+            domain::field_error("model", "required", "model is required; known models: " + list)
+        );
     }
     const auto ref = domain::parse_model_ref(asked);
     if (std::string name = ref ? ref->to_string() : asked; fleet.knows_model(name)) {
         return name;
+    }
+    if (!ref) {
+        return std::unexpected(domain::in_field(ref.error(), "model"));
     }
     return fail(
         Errc::not_found, "the model does not exist here; known models: " + list, "MODEL_NOT_FOUND"
@@ -51,8 +57,22 @@ Result<InferenceJob> make_task(const Fleet& fleet, json::object body) {
     if (!asked) {
         return error_of(asked);
     }
-    if (const auto prompt = api::require_string(body, "prompt"); !prompt) {
+    const auto prompt = api::require_string(body, "prompt");
+    if (!prompt) {
         return error_of(prompt);
+    }
+    if (prompt->contains('\0')) {
+        return std::unexpected(
+            domain::field_error("prompt", "characters", "prompt contains null bytes")
+        );
+    }
+    std::string backend = "cpu";
+    std::uint32_t device = 0;
+    api::FieldReader read(body);
+    read.checked("backend", backend, domain::check_backend);
+    read.number("device", device);
+    if (const auto good = read.finish(true); !good) {
+        return error_of(good);
     }
     if (fleet.find_hive(*node) == nullptr) {
         return fail(
@@ -68,6 +88,10 @@ Result<InferenceJob> make_task(const Fleet& fleet, json::object body) {
     const auto given = api::get_string(body, "job_id");
     if (!given) {
         return error_of(given);
+    }
+    const auto id = domain::check_text("job_id", given->value_or(""), {.bytes_max = 256});
+    if (!id) {
+        return error_of(id);
     }
     const std::string job_id = given->value_or("job-" + make_uuid());
     for (const char* mine : {"node", "backend", "device"}) {

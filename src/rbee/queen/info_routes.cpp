@@ -24,13 +24,24 @@ void InfoRoutes::mount(http::Router& router) {
             http::Access::open
         );
     }
-    router.add("GET", "/v1/status", [this](http::Exchange& exchange) { return status(exchange); });
-    router.add("GET", "/v1/models", [this](http::Exchange& exchange) { return models(exchange); });
-    router.add("GET", "/v1/models/{id}", [this](http::Exchange& exchange) {
-        return model(exchange);
-    });
+    const auto show = [&](const char* path, auto member) {
+        router.add(
+            "GET",
+            path,
+            [this, member](http::Exchange& exchange) { return (this->*member)(exchange); },
+            http::Access::models
+        );
+    };
+    show("/v1/status", &InfoRoutes::status);
+    show("/v1/models", &InfoRoutes::models);
+    show("/v1/models/{id}", &InfoRoutes::model);
     for (const char* path : {"/v1/admin/shutdown", "/v1/shutdown", "/shutdown"}) {
-        router.add("POST", path, [this](http::Exchange& exchange) { return shutdown(exchange); });
+        router.add(
+            "POST",
+            path,
+            [this](http::Exchange& exchange) { return shutdown(exchange); },
+            http::Access::admin
+        );
     }
 }
 

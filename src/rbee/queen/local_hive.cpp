@@ -1,5 +1,8 @@
 #include "rbee/queen/local_hive.hpp"
 
+#include "rbee/auth/token.hpp"
+#include "rbee/auth/token_file.hpp"
+#include "rbee/base/unique_fd.hpp"
 #include "rbee/http/url.hpp"
 #include "rbee/telemetry/task_failure.hpp"
 
@@ -15,6 +18,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr int lifeline_child_fd = 3;
+constexpr int token_child_fd = 4;
+constexpr int queen_token_child_fd = 5;
 constexpr Duration probe_max = std::chrono::milliseconds(500);
 constexpr Duration backoff_first = std::chrono::seconds(1);
 constexpr Duration backoff_last = std::chrono::seconds(60);
@@ -28,7 +33,7 @@ LocalHive::LocalHive(Parts parts, Settings settings)
       settings_(std::move(settings)),
       tasks_(parts.timers.executor(), telemetry::log_task_failures(parts.log)) {}
 
-process::Command LocalHive::command(int lifeline_fd) const {
+process::Command LocalHive::command(const Handed& fds) const {
     process::Command out;
     out.program = settings_.binary;
     out.args = {
@@ -40,8 +45,8 @@ process::Command LocalHive::command(int lifeline_fd) const {
         settings_.queen_url,
         "--node-name",
         local_hive_name,
-        "--lifeline-fd",
-        std::to_string(lifeline_child_fd),
+        "--inference-body-mb",
+        std::to_string(settings_.inference_body_mb),
     };
     if (!settings_.models_dir.empty()) {
         out.args.insert(out.args.end(), {"--models-dir", settings_.models_dir});
@@ -50,10 +55,18 @@ process::Command LocalHive::command(int lifeline_fd) const {
         out.args.insert(out.args.end(), {"--slots", std::to_string(*settings_.slots)});
     }
     out.env = settings_.environment;
-    if (!settings_.token.empty()) {
-        out.env.push_back("LLORCH_API_TOKEN=" + std::string(settings_.token.expose()));
+    if (!settings_.token_file.empty()) {
+        out.args.insert(out.args.end(), {"--token-file", settings_.token_file});
     }
-    out.inherit = {{lifeline_fd, lifeline_child_fd}};
+    const auto inherit = [&out](int fd, int child_fd, const char* option) {
+        if (fd >= 0) {
+            out.inherit.push_back({fd, child_fd});
+            out.args.insert(out.args.end(), {option, std::to_string(child_fd)});
+        }
+    };
+    inherit(fds.lifeline, lifeline_child_fd, "--lifeline-fd");
+    inherit(fds.token, token_child_fd, "--token-fd");
+    inherit(fds.queen_token, queen_token_child_fd, "--queen-token-fd");
     out.log_path = settings_.log_path;
     return out;
 }
@@ -102,13 +115,32 @@ Result<void> LocalHive::launch() {
     if (!lifeline) {
         return error_of(lifeline);
     }
-    auto child = process::Child::spawn(timers_.executor(), command(lifeline->child_end()));
+    UniqueFd token;
+    if (const Secret own = settings_.token ? settings_.token() : Secret(); !own.empty()) {
+        auto handed = auth::hand_over(own);
+        if (!handed) {
+            return error_of(handed);
+        }
+        token = std::move(*handed);
+    }
+    Secret link_token = auth::make_token();
+    const auto link = auth::hand_over(link_token);
+    if (!link) {
+        return error_of(link);
+    }
+    auto child = process::Child::spawn(
+        timers_.executor(), command({lifeline->child_end(), token.get(), link->get()})
+    );
     if (!child) {
         return error_of(child);
     }
     lifeline->close_child_end();
     lifeline_ = std::make_unique<process::Lifeline>(std::move(*lifeline));
     child_ = std::move(*child);
+    link_token_ = std::move(link_token);
+    if (settings_.grant) {
+        settings_.grant(link_token_);
+    }
     log_.info("hive_started", "the local hive was started", {{"pid", child_->pid()}});
     return {};
 }

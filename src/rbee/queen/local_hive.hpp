@@ -13,6 +13,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,9 +34,21 @@ public:
         std::string queen_url;     ///< Where the hive reports to.
         std::string models_dir;    ///< Empty: the hive's default.
         std::optional<std::uint32_t> slots;
+        std::uint64_t inference_body_mb = 16; ///< As the queen takes them.
         std::string log_path;
         std::vector<std::string> environment; ///< "NAME=value", without secrets.
-        Secret token;
+        /// What the hive accepts from others: the token in this file, which it watches ...
+        std::string token_file = {};
+        /// ... or, without a file, what this gives at each start; empty: nothing.
+        std::function<Secret()> token = nullptr;
+        /// Hears the token that is made at each start for queen and hive alone.
+        std::function<void(const Secret&)> grant = nullptr;
+    };
+    /// Descriptors that the hive inherits; -1: none.
+    struct Handed {
+        int lifeline = -1;
+        int token = -1;
+        int queen_token = -1;
     };
     struct Parts {
         Fleet& fleet;
@@ -60,7 +73,9 @@ public:
     [[nodiscard]] bool hopeful() const { return failures_ == 0; }
 
     /// What is started.
-    [[nodiscard]] process::Command command(int lifeline_fd) const;
+    [[nodiscard]] process::Command command(const Handed& fds) const;
+    /// The token for calls to the hive that was started here; empty when one was adopted.
+    [[nodiscard]] const Secret& link_token() const { return link_token_; }
 
 private:
     [[nodiscard]] boost::asio::awaitable<bool> adopt();
@@ -72,6 +87,7 @@ private:
     runtime::Timers& timers_;
     telemetry::Logger log_;
     Settings settings_;
+    Secret link_token_;
     int failures_ = 0; ///< Starts that failed and hives that ended unasked.
     bool adopted_ = false;
     bool stopping_ = false;

@@ -1,6 +1,7 @@
 #include "rbee/queen/node_store.hpp"
 
 #include "rbee/http/url.hpp"
+#include "rbee/queen/invite_store.hpp"
 
 #include <string_view>
 #include <utility>
@@ -89,6 +90,7 @@ store::Migrations NodeStore::migrations() {
         " last_error TEXT,"
         " url TEXT,"
         " managed INTEGER NOT NULL DEFAULT 0)",
+        std::string(InviteStore::migration()),
     };
 }
 

@@ -2,9 +2,13 @@
 
 #include "rbee/config/option_value.hpp"
 #include "rbee/config/toml_file.hpp"
+#include "rbee/domain/validate.hpp"
+#include "rbee/http/edge_options.hpp"
+#include "rbee/pki/files.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <iterator>
@@ -16,6 +20,8 @@ namespace {
 
 using Texts = std::map<std::string, std::string>;
 
+constexpr std::string_view token_file_key = "auth.api_token_file";
+
 /// One setting: its flag, its variable, its place in the file, and what its text does.
 struct Setting {
     const char* flag;
@@ -24,6 +30,8 @@ struct Setting {
     const char* help;
     std::function<Result<void>(Options&, const std::string&)> apply;
     bool numeric = false;
+    bool list = false; ///< May be repeated; its text has ',' between the values.
+    bool bare = false; ///< A flag without a value; elsewhere "on" or "off".
 };
 
 template <typename Number, typename Member>
@@ -34,6 +42,19 @@ auto numeric(const char* flag, Member Options::* member, config::NumberRange ran
             return error_of(value);
         }
         options.*member = Member(static_cast<Number>(*value));
+        return {};
+    };
+}
+
+auto port(const char* flag, std::uint16_t Options::* member) {
+    return [=](Options& options, const std::string& text) -> Result<void> {
+        constexpr std::uint64_t none = 65536; // refused like any other that is no port
+        const auto value = config::parse_number(flag, text, {});
+        const auto good = domain::check_port(value ? *value : none);
+        if (!good) {
+            return std::unexpected(good.error().within(flag));
+        }
+        options.*member = static_cast<std::uint16_t>(*value);
         return {};
     };
 }
@@ -59,6 +80,36 @@ Result<void> set_local_hive(Options& options, const std::string& text) {
     return {};
 }
 
+auto on_or_off(std::string name, bool Options::* member) {
+    return [name = std::move(name), member](Options& options, const std::string& text) {
+        if (text != "on" && text != "off") {
+            return Result<void>(fail(Errc::invalid_argument, name + " must be on or off"));
+        }
+        options.*member = text == "on";
+        return Result<void>();
+    };
+}
+
+auto tls_file(std::string pki::TlsFiles::* member) {
+    return [=](Options& options, const std::string& text) -> Result<void> {
+        options.tls_files.*member = text;
+        return {};
+    };
+}
+
+/// Fills in what --tls stands for, and checks what was named.
+Result<void> complete_tls(Options& options) {
+    if (options.tls && !options.tls_files.on()) {
+        const pki::Folder folder{options.pki_dir};
+        options.tls_files.certificate = folder.certificate();
+        options.tls_files.key = folder.key();
+        if (options.tls_files.ca.empty()) {
+            options.tls_files.ca = folder.ca_certificate();
+        }
+    }
+    return pki::check_tls_files(options.tls_files);
+}
+
 /// The queen herself.
 std::vector<Setting> own_settings() {
     return {
@@ -66,7 +117,7 @@ std::vector<Setting> own_settings() {
          "RBEE_QUEEN_PORT",
          "server.port",
          "Port to listen on (0: any free one) [8080]",
-         numeric<std::uint16_t>("--port", &Options::port, {0, 65535}),
+         port("--port", &Options::port),
          true},
         {"--host",
          "RBEE_QUEEN_HOST",
@@ -83,6 +134,52 @@ std::vector<Setting> own_settings() {
          "auth.api_token_file",
          "File with the API token (mode 0600)",
          text_of(&Options::token_file)},
+        {"--tokens-file",
+         "RBEE_TOKENS_FILE",
+         "auth.tokens_file",
+         "Named tokens, as 'rbee token' writes them [$RBEE_HOME/tokens.toml]",
+         text_of(&Options::tokens_file)},
+        {"--hive-token-file",
+         "RBEE_HIVE_TOKEN_FILE",
+         "auth.hive_token_file",
+         "File with the token to send to hives [the API token]",
+         text_of(&Options::hive_token_file)},
+        {"--core-dumps",
+         "RBEE_CORE_DUMPS",
+         "server.core_dumps",
+         "Whether this program may leave core files, which show its secrets: on or off [off]",
+         on_or_off("--core-dumps", &Options::core_dumps)},
+        {"--metrics-auth",
+         "RBEE_METRICS_AUTH",
+         "auth.metrics",
+         "Whether /metrics needs a token with the scope metrics: on or off [off]",
+         on_or_off("--metrics-auth", &Options::metrics_auth)},
+        {.flag = "--tls",
+         .variable = "RBEE_TLS",
+         .file_key = "tls.on",
+         .help = "Serve HTTPS with the certificate that 'rbee pki init' made",
+         .apply = on_or_off("tls", &Options::tls),
+         .bare = true},
+        {"--tls-cert",
+         "RBEE_TLS_CERT",
+         "tls.certificate",
+         "Certificate to serve HTTPS with (PEM)",
+         tls_file(&pki::TlsFiles::certificate)},
+        {"--tls-key",
+         "RBEE_TLS_KEY",
+         "tls.key",
+         "Its private key (PEM, mode 0600)",
+         tls_file(&pki::TlsFiles::key)},
+        {"--tls-ca",
+         "RBEE_TLS_CA",
+         "tls.ca",
+         "CA that signs the certificates of hives, which must then show one",
+         tls_file(&pki::TlsFiles::ca)},
+        {"--pki-dir",
+         "RBEE_PKI_DIR",
+         "tls.pki_dir",
+         "Folder of the private CA [$RBEE_HOME/pki]",
+         text_of(&Options::pki_dir)},
         {"--queue-capacity",
          "RBEE_QUEUE_CAPACITY",
          "queue.capacity",
@@ -116,7 +213,7 @@ std::vector<Setting> local_hive_settings() {
          "RBEE_LOCAL_HIVE_PORT",
          "local_hive.port",
          "Port of that hive (0: any free one) [9200]",
-         numeric<std::uint16_t>("--local-hive-port", &Options::local_hive_port, {0, 65535}),
+         port("--local-hive-port", &Options::local_hive_port),
          true},
         {"--hive-binary",
          "RBEE_HIVE_BINARY",
@@ -132,7 +229,7 @@ std::vector<Setting> local_hive_settings() {
          "RBEE_SLOTS",
          "local_hive.slots",
          "Requests at a time for each worker [hive's default]",
-         numeric<std::uint32_t>("--slots", &Options::slots, {1, 1024}),
+         numeric<std::uint32_t>("--slots", &Options::slots, {1, 256}),
          true},
     };
 }
@@ -140,9 +237,22 @@ std::vector<Setting> local_hive_settings() {
 /// All of them, in the order of --help.
 const std::vector<Setting>& settings() {
     static const std::vector<Setting> all = [] {
-        std::vector<Setting> joined = own_settings();
-        std::ranges::move(local_hive_settings(), std::back_inserter(joined));
-        return joined;
+        std::vector<Setting> out = own_settings();
+        std::ranges::move(local_hive_settings(), std::back_inserter(out));
+        for (const http::EdgeSetting& edge : http::edge_settings()) {
+            out.push_back(
+                {edge.flag,
+                 edge.variable,
+                 edge.file_key,
+                 edge.help,
+                 [&edge](Options& options, const std::string& text) {
+                     return edge.apply(options.http, text);
+                 },
+                 !edge.list,
+                 edge.list}
+            );
+        }
+        return out;
     }();
     return all;
 }
@@ -165,6 +275,7 @@ void set_places(Options& options, const Surroundings& around) {
     options.home =
         home && !home->empty() ? *home : around.environment("HOME").value_or(".") + "/.rbee";
     options.database = options.home + "/beehives.db";
+    options.pki_dir = options.home + "/pki";
     const auto slash = around.program_path.rfind('/');
     options.hive_binary = slash == std::string::npos
                               ? "rbee-hive"
@@ -189,6 +300,16 @@ Result<Texts> read_file(const std::string& path) {
             }
             if (const std::optional<std::uint32_t> number = *value) {
                 texts[setting.file_key] = std::to_string(*number);
+            }
+            continue;
+        }
+        if (setting.list) {
+            const auto values = file->get<std::vector<std::string>>(setting.file_key);
+            if (!values) {
+                return error_of(values);
+            }
+            if (*values) {
+                texts[setting.file_key] = fmt::format("{}", fmt::join(**values, ","));
             }
             continue;
         }
@@ -234,11 +355,16 @@ Result<Options> merge(
         if (!text || (text->empty() && !flags[i])) {
             continue;
         }
+        options.token_file_flag =
+            options.token_file_flag || (flags[i] && setting.file_key == token_file_key);
         const auto applied = setting.apply(options, *text);
         if (!applied) {
             return flags[i] ? error_of(applied)
                             : std::unexpected(applied.error().within(source + "setting"));
         }
+    }
+    if (const auto complete = complete_tls(options); !complete) {
+        return error_of(complete);
     }
     return options;
 }
@@ -254,12 +380,24 @@ parse_command_line(const std::vector<std::string>& arguments, const Surroundings
     std::string config;
     std::vector<std::optional<std::string>> flags(settings().size());
     for (std::size_t i = 0; i < settings().size(); ++i) {
-        cli.add_option(settings()[i].flag, flags[i], settings()[i].help);
+        if (settings()[i].bare) {
+            cli.add_flag_callback(
+                settings()[i].flag, [&flags, i] { flags[i] = "on"; }, settings()[i].help
+            );
+            continue;
+        }
+        auto* option = cli.add_option(settings()[i].flag, flags[i], settings()[i].help);
+        if (settings()[i].list) {
+            option->join(',');
+        }
     }
+    std::optional<int> token_fd;
+    cli.add_option("--token-fd", token_fd, "Descriptor to read the API token from");
     cli.add_option("-c,--config", config, "Settings file (TOML)");
     cli.footer(
         "Every setting can also come from the environment or the file; flags win, then the\n"
-        "environment. Token: --token-file, LLORCH_API_TOKEN_FILE or LLORCH_API_TOKEN.\n"
+        "environment. Token: --token-file, the systemd credential api_token,\n"
+        "LLORCH_API_TOKEN_FILE, LLORCH_API_TOKEN, $RBEE_HOME/token; the first that is there.\n"
         "Logs: LLORCH_LOG_FORMAT (json or pretty), LLORCH_LOG_LEVEL (trace, debug, info, warn,\n"
         "error or off)."
     );
@@ -281,6 +419,7 @@ parse_command_line(const std::vector<std::string>& arguments, const Surroundings
     if (!options) {
         return {std::nullopt, 1, fmt::format("queen-rbee: {}\n", options.error().what)};
     }
+    options->token_fd = token_fd;
     return {std::move(*options), 0, {}};
 }
 

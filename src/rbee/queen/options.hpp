@@ -2,6 +2,8 @@
 
 #include "rbee/base/result.hpp"
 #include "rbee/config/paths.hpp"
+#include "rbee/http/server.hpp"
+#include "rbee/pki/tls_files.hpp"
 #include "rbee/telemetry/log.hpp"
 
 #include <chrono>
@@ -26,7 +28,16 @@ struct Options {
     std::uint16_t port = 8080; ///< 0 = any free one.
     std::string home;          ///< Data directory.
     std::string database;
-    std::string token_file; ///< Empty: see LLORCH_API_TOKEN.
+    std::string token_file;       ///< Empty: see auth::find_token.
+    bool token_file_flag = false; ///< It comes from the command line.
+    std::optional<int> token_fd;  ///< Where the parent hands the token over; wins.
+    std::string hive_token_file;  ///< Token to send to hives; empty: the queen's own.
+    bool core_dumps = false;      ///< This process may leave core files.
+    std::string tokens_file;      ///< Named tokens; empty: $RBEE_HOME/tokens.toml when it is there.
+    bool metrics_auth = false;    ///< /metrics needs a token.
+    bool tls = false;             ///< Serve HTTPS with the certificate of the private CA.
+    pki::TlsFiles tls_files;      ///< Filled from pki_dir when `tls` is on and none is named.
+    std::string pki_dir;          ///< The private CA.
     std::size_t queue_capacity = 100;
     std::chrono::seconds queue_wait{300};
     std::chrono::seconds worker_silence{120}; ///< A registered worker silent for longer is removed.
@@ -35,6 +46,7 @@ struct Options {
     std::string hive_binary;
     std::string models_dir;             ///< Empty: the hive's own default.
     std::optional<std::uint32_t> slots; ///< For each worker; the hive's default when absent.
+    http::ServerOptions http;           ///< Limits and browser rules of the listener.
     telemetry::LogStyle log;
 };
 

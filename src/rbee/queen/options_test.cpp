@@ -43,18 +43,33 @@ TEST(QueenOptions, Defaults) {
     EXPECT_EQ(options.log.format, telemetry::Format::json);
 }
 
+TEST(QueenOptions, TlsIsOffUnlessAskedFor) {
+    EXPECT_FALSE(parse({}).options.value().tls_files.on());
+    const auto usual = parse({"--tls"}).options.value();
+    EXPECT_EQ(usual.tls_files.certificate, "/home/bee/.rbee/pki/queen.pem");
+    EXPECT_EQ(usual.tls_files.key, "/home/bee/.rbee/pki/queen.key");
+    EXPECT_EQ(usual.tls_files.ca, "/home/bee/.rbee/pki/ca.pem");
+    const auto elsewhere = parse({"--pki-dir", "/p"}, {{"RBEE_TLS", "on"}}).options.value();
+    EXPECT_EQ(elsewhere.tls_files.certificate, "/p/queen.pem");
+    const auto named = parse({"--tls-cert", "/c", "--tls-key", "/k"}).options.value();
+    EXPECT_EQ(named.tls_files.certificate, "/c");
+    EXPECT_EQ(named.tls_files.ca, "") << "a public certificate says nothing about hives";
+    EXPECT_THAT(parse({"--tls-cert", "/c"}).text, HasSubstr("tls-key"));
+    EXPECT_THAT(parse({}, {{"RBEE_TLS", "yes"}}).text, HasSubstr("on or off"));
+}
+
 TEST(QueenOptions, FlagOverEnvironmentOverFile) {
     std::string path = testing::TempDir() + "queen-XXXXXX";
     const int fd = ::mkstemp(path.data());
     ASSERT_GE(fd, 0);
     std::ofstream(path
-    ) << "[server]\nport = 1000\nhost = \"::1\"\n[queue]\ncapacity = 7\nwait_s = 9\n";
+    ) << "[server]\nport = 2000\nhost = \"::1\"\n[queue]\ncapacity = 7\nwait_s = 9\n";
     const auto line = parse(
-        {"-p", "1002", "-c", path},
-        {{"RBEE_QUEEN_PORT", "1001"}, {"RBEE_QUEUE_CAPACITY", "8"}, {"RBEE_HOME", "/data"}}
+        {"-p", "2002", "-c", path},
+        {{"RBEE_QUEEN_PORT", "2001"}, {"RBEE_QUEUE_CAPACITY", "8"}, {"RBEE_HOME", "/data"}}
     );
     ASSERT_TRUE(line.options) << line.text;
-    EXPECT_EQ(line.options->port, 1002);
+    EXPECT_EQ(line.options->port, 2002);
     EXPECT_EQ(line.options->queue_capacity, 8U);
     EXPECT_EQ(line.options->queue_wait, std::chrono::seconds(9));
     EXPECT_EQ(line.options->host, "::1");
@@ -68,7 +83,7 @@ TEST(QueenOptions, FlagOverEnvironmentOverFile) {
 
 TEST(QueenOptions, MistakesAreNamed) {
     EXPECT_THAT(
-        parse({"--port", "70000"}).text, HasSubstr("--port must be a number from 0 to 65535")
+        parse({"--port", "70000"}).text, HasSubstr("must be from 1024 to 65535, or 0 for any")
     );
     EXPECT_THAT(parse({"--local-hive", "maybe"}).text, HasSubstr("auto, always or never"));
     EXPECT_EQ(parse({"--nonsense"}).exit_code, 1);
@@ -77,22 +92,56 @@ TEST(QueenOptions, MistakesAreNamed) {
 }
 
 TEST(QueenOptions, OtherThanLoopbackNeedsAToken) {
-    std::optional<std::string> token;
-    const config::Environment environment = [&token](std::string_view name) {
-        return name == "LLORCH_API_TOKEN" ? token : std::nullopt;
-    };
     Options options;
-    EXPECT_TRUE(load_token(options, environment));
+    const auto load = [&](Secret from_environment) {
+        return load_token(
+            options, [](std::string_view) { return std::nullopt; }, std::move(from_environment)
+        );
+    };
+    EXPECT_TRUE(load(Secret()));
     options.host = "0.0.0.0";
-    EXPECT_EQ(
-        load_token(options, environment).error().what, "API token required for non-loopback bind"
-    );
-    token = "short";
-    EXPECT_FALSE(load_token(options, environment));
-    token = "sixteen-letters-x";
-    EXPECT_TRUE(load_token(options, environment));
+    EXPECT_EQ(load(Secret()).error().what, "API token required for non-loopback bind");
+    EXPECT_FALSE(load(Secret("short")));
+    EXPECT_TRUE(load(Secret("sixteen-letters-x")));
     options.token_file = "/nonexistent/token";
-    EXPECT_FALSE(load_token(options, environment));
+    EXPECT_FALSE(load(Secret("sixteen-letters-x")));
+}
+
+TEST(QueenOptions, CoreFilesAreOffAndHivesGetTheOwnToken) {
+    EXPECT_FALSE(parse({}).options->core_dumps);
+    EXPECT_EQ(parse({}).options->hive_token_file, "");
+    const auto given = parse({"--core-dumps", "on", "--hive-token-file", "/t", "--token-fd", "7"});
+    ASSERT_TRUE(given.options) << given.text;
+    EXPECT_TRUE(given.options->core_dumps);
+    EXPECT_EQ(given.options->hive_token_file, "/t");
+    EXPECT_EQ(given.options->token_fd, 7);
+}
+
+TEST(QueenOptions, MetricsAuthIsOnOrOff) {
+    EXPECT_FALSE(parse({}).options->metrics_auth);
+    EXPECT_TRUE(parse({"--metrics-auth", "on"}).options->metrics_auth);
+    EXPECT_EQ(parse({"--metrics-auth", "maybe"}).exit_code, 1);
+    EXPECT_EQ(parse({"--tokens-file", "/t.toml"}).options->tokens_file, "/t.toml");
+}
+
+TEST(QueenOptions, TheEdgeComesFromFlagsVariablesAndTheFile) {
+    const std::string path = testing::TempDir() + "queen-edge.toml";
+    std::ofstream(path
+    ) << "[http]\nidle_s = 5\nfields = 50\nallowed_hosts = [\"a.lan\", \"b.lan\"]\n";
+    const auto line = parse(
+        {"-c", path, "--http-idle-s", "6", "--cors-origin", "http://a", "--cors-origin", "http://b"
+        },
+        {{"RBEE_HTTP_FIELDS", "60"}}
+    );
+    std::filesystem::remove(path);
+    ASSERT_TRUE(line.options) << line.text;
+    const http::ServerOptions& http = line.options->http;
+    EXPECT_EQ(http.idle_limit, std::chrono::seconds(6));
+    EXPECT_EQ(http.fields_max, 60U);
+    EXPECT_EQ(http.connections_per_source_max, 256U);
+    EXPECT_THAT(http.browsers.allowed_hosts, testing::ElementsAre("a.lan", "b.lan"));
+    EXPECT_THAT(http.browsers.cors_origins, testing::ElementsAre("http://a", "http://b"));
+    EXPECT_EQ(parse({"--http-fields", "0"}).exit_code, 1);
 }
 
 TEST(QueenOptions, LoggingComesFromTheEnvironment) {

@@ -1,15 +1,13 @@
 #include "rbee/queen/registration.hpp"
 
-#include "rbee/api/json.hpp"
+#include "rbee/api/field_reader.hpp"
 #include "rbee/api/types.hpp"
 #include "rbee/domain/validate.hpp"
-#include "rbee/http/url.hpp"
 
 #include <boost/json/value.hpp>
 
-#include <algorithm>
+#include <cstddef>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,60 +17,46 @@ namespace json = boost::json;
 
 namespace {
 
-Result<std::vector<std::string>> text_list(const json::object& object, std::string_view field) {
-    std::vector<std::string> out;
-    const json::value* value = object.if_contains(field);
-    if (value == nullptr || value->is_null()) {
-        return out;
+constexpr std::size_t texts_max = 1000;
+constexpr std::size_t text_bytes_max = 512;
+
+Result<std::string> text_element(const json::value& item) {
+    if (!item.is_string()) {
+        return std::unexpected(domain::field_error("", "type(string)", "must be a string"));
     }
-    const bool good =
-        value->is_array() && std::ranges::all_of(value->get_array(), [](const auto& item) {
-            return item.is_string() && item.get_string().size() <= 512;
-        });
-    if (!good || value->get_array().size() > 1000) {
-        return fail(Errc::invalid_argument, std::string(field) + " must be an array of strings");
+    std::string text(item.get_string());
+    const domain::TextRule rule{.bytes_max = text_bytes_max, .empty = false};
+    if (const auto good = domain::check_text("the text", text, rule); !good) {
+        return std::unexpected(domain::in_field(good.error(), ""));
     }
-    for (const json::value& item : value->get_array()) {
-        out.emplace_back(item.get_string());
-    }
-    return out;
+    return text;
 }
 
 } // namespace
 
 Result<WorkerRegistration> registration_from(const json::object& body) {
     WorkerRegistration out;
-    auto id = api::require_string(body, "worker_id");
-    if (!id) {
-        return error_of(id);
-    }
-    if (const auto good = domain::check_worker_id(*id); !good) {
+    std::string id;
+    std::string url;
+    api::FieldReader read(body);
+    read.checked("worker_id", id, domain::check_worker_id, api::FieldReader::required);
+    read.url("rbee_hive_url", out.rbee_hive_url);
+    read.url("url", url);
+    read.checked("node_name", out.hive, domain::check_node_name);
+    read.list("capabilities", out.capabilities, texts_max, text_element);
+    read.list("models_loaded", out.models_loaded, texts_max, text_element);
+    if (auto good = read.finish(true); !good) {
         return error_of(good);
     }
+    if (out.rbee_hive_url.empty() && url.empty()) {
+        return std::unexpected(
+            domain::field_error("url", "required", "rbee_hive_url or url is required")
+        );
+    }
     json::object info = body;
-    info["id"] = *id;
-    const auto hive_url = api::get_string(body, "rbee_hive_url");
-    const auto url = api::get_string(body, "url");
-    if (!hive_url || !url) {
-        return error_of(hive_url ? url : hive_url);
-    }
-    for (const auto& address : {*hive_url, *url}) {
-        if (address) {
-            if (const auto endpoint = http::parse_endpoint(*address); !endpoint) {
-                return error_of(endpoint);
-            }
-        }
-    }
-    if (!*hive_url && !*url) {
-        return fail(Errc::invalid_argument, "rbee_hive_url or url is required");
-    }
-    auto capabilities = text_list(body, "capabilities");
-    auto models = text_list(body, "models_loaded");
-    if (!capabilities || !models) {
-        return error_of(capabilities ? models : capabilities);
-    }
+    info["id"] = id;
     if (!info.contains("model_ref")) {
-        info["model_ref"] = models->empty() ? "none" : models->front();
+        info["model_ref"] = out.models_loaded.empty() ? "none" : out.models_loaded.front();
     }
     if (!info.contains("state")) {
         info["state"] = "idle";
@@ -82,15 +66,7 @@ Result<WorkerRegistration> registration_from(const json::object& body) {
     if (!worker) {
         return error_of(worker);
     }
-    const auto node = api::get_string(body, "node_name");
-    if (!node) {
-        return error_of(node);
-    }
     out.info = std::move(*worker);
-    out.hive = node->value_or("");
-    out.rbee_hive_url = hive_url->value_or("");
-    out.capabilities = std::move(*capabilities);
-    out.models_loaded = std::move(*models);
     if (out.capabilities.empty() && !out.info.backend.empty()) {
         out.capabilities.push_back(out.info.backend + ":" + std::to_string(out.info.device));
     }

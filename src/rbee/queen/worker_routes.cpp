@@ -3,7 +3,6 @@
 #include "rbee/api/error_body.hpp"
 #include "rbee/api/gate.hpp"
 #include "rbee/api/json.hpp"
-#include "rbee/domain/model_ref.hpp"
 #include "rbee/domain/validate.hpp"
 #include "rbee/http/relay.hpp"
 #include "rbee/queen/registration.hpp"
@@ -14,6 +13,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -33,29 +34,50 @@ Error worker_not_found() {
     return {Errc::not_found, "no worker of this id is registered", "WORKER_NOT_FOUND"};
 }
 
+Result<void> check_node(const std::optional<std::string>& node) {
+    return node ? domain::check_node_name(*node) : Result<void>();
+}
+
 } // namespace
 
 void WorkerRoutes::mount(http::Router& router) {
     for (const std::string base : {"/v1/workers", "/v2/workers"}) {
-        const auto add = [&](const char* method, const std::string& rest, auto member) {
-            router.add(method, base + rest, [this, member](http::Exchange& exchange) {
-                return (this->*member)(exchange);
-            });
+        const auto add = [&](const char* method,
+                             const std::string& rest,
+                             Member member,
+                             http::Access access = http::Access::admin) {
+            const bool of_one = rest.starts_with("/{id}");
+            router.add(
+                method,
+                base + rest,
+                [this, member, of_one](http::Exchange& exchange) {
+                    return of_one ? of_worker(exchange, member) : (this->*member)(exchange);
+                },
+                access
+            );
         };
-        add("GET", "", &WorkerRoutes::list);
-        add("GET", "/list", &WorkerRoutes::list);
-        add("GET", "/health", &WorkerRoutes::health);
-        add("POST", "/register", &WorkerRoutes::register_worker);
-        add("POST", "/ready", &WorkerRoutes::ready);
+        add("GET", "", &WorkerRoutes::list, http::Access::models);
+        add("GET", "/list", &WorkerRoutes::list, http::Access::models);
+        add("GET", "/health", &WorkerRoutes::health, http::Access::models);
+        add("POST", "/register", &WorkerRoutes::register_worker, http::Access::hive);
+        add("POST", "/ready", &WorkerRoutes::ready, http::Access::hive);
         add("POST", "/spawn", &WorkerRoutes::spawn);
         add("POST", "/shutdown", &WorkerRoutes::shutdown);
-        add("GET", "/{id}", &WorkerRoutes::show);
+        add("GET", "/{id}", &WorkerRoutes::show, http::Access::models);
         add("PATCH", "/{id}", &WorkerRoutes::patch);
         add("DELETE", "/{id}", &WorkerRoutes::remove);
-        add("POST", "/{id}/heartbeat", &WorkerRoutes::heartbeat);
+        add("POST", "/{id}/heartbeat", &WorkerRoutes::heartbeat, http::Access::hive);
         add("GET", "/{id}/logs", &WorkerRoutes::pass_on);
-        add("GET", "/{id}/progress", &WorkerRoutes::pass_on);
+        add("GET", "/{id}/progress", &WorkerRoutes::pass_on, http::Access::models);
     }
+}
+
+/// Handlers of one worker need not look at its id again.
+asio::awaitable<void> WorkerRoutes::of_worker(http::Exchange& exchange, Member member) {
+    if (const auto good = domain::check_worker_id(exchange.path_parameters.at(0)); !good) {
+        co_return co_await api::respond_error(exchange, good.error());
+    }
+    co_await (this->*member)(exchange);
 }
 
 // What there is
@@ -65,6 +87,14 @@ asio::awaitable<void> WorkerRoutes::list(http::Exchange& exchange) {
     const auto capability = exchange.head().query_parameter("capability");
     const auto model = exchange.head().query_parameter("model");
     const auto node = exchange.head().query_parameter("node");
+    for (const Result<void>& good :
+         {domain::check_text("capability", capability.value_or("")),
+          domain::check_text("model", model.value_or("")),
+          check_node(node)}) {
+        if (!good) {
+            co_return co_await api::respond_error(exchange, good.error());
+        }
+    }
     json::array workers;
     for (const auto& [id, worker] : fleet_.workers()) {
         const auto has = [](const std::vector<std::string>& all, const auto& one) {
@@ -95,6 +125,9 @@ asio::awaitable<void> WorkerRoutes::show(http::Exchange& exchange) {
 
 asio::awaitable<void> WorkerRoutes::health(http::Exchange& exchange) {
     const auto node = exchange.head().query_parameter("node");
+    if (const auto good = check_node(node); !good) {
+        co_return co_await api::respond_error(exchange, good.error());
+    }
     if (node && fleet_.find_hive(*node) == nullptr) {
         Error error{
             Errc::not_found,
@@ -174,7 +207,8 @@ asio::awaitable<void> WorkerRoutes::patch(http::Exchange& exchange) {
     }
     const auto state = domain::parse_worker_state(*text == "ready" ? "idle" : *text);
     if (!state) {
-        Error error{Errc::invalid_argument, "state is not a worker state", {}};
+        Error error =
+            domain::field_error("state", "one_of(worker states)", "state is not a worker state");
         co_return co_await api::respond_error(exchange, std::move(error));
     }
     if (const auto set = fleet_.set_state(id, *state); !set) {
@@ -235,8 +269,9 @@ asio::awaitable<void> WorkerRoutes::shutdown(http::Exchange& exchange) {
     const auto body = co_await api::read_object(exchange);
     const auto id =
         body ? api::require_string(*body, "worker_id") : Result<std::string>(error_of(body));
-    if (!id) {
-        co_return co_await api::respond_error(exchange, id.error());
+    const auto good = id ? domain::check_worker_id(*id) : Result<void>(error_of(id));
+    if (!good) {
+        co_return co_await api::respond_error(exchange, good.error());
     }
     const auto stopped = co_await stop_worker(*id, exchange.correlation_id());
     if (!stopped) {
@@ -258,7 +293,7 @@ Result<std::string> WorkerRoutes::hive_for(const api::SpawnRequest& request) con
         return request.node;
     }
     const auto plan = fleet_.plan_spawn({request.model_ref, {}});
-    if (plan) {
+    if (plan && request.model_path.empty()) {
         return plan->hive;
     }
     // No hive lists the model; one of them may be able to fetch it.
@@ -291,12 +326,6 @@ asio::awaitable<void> WorkerRoutes::spawn(http::Exchange& exchange) {
     if (!wish) {
         co_return co_await api::respond_error(exchange, wish.error());
     }
-    const auto ref = domain::parse_model_ref(wish->model_ref);
-    const auto backend = domain::check_backend(wish->backend);
-    if (!ref || !backend) {
-        co_return co_await api::respond_error(exchange, ref ? backend.error() : ref.error());
-    }
-    wish->model_ref = ref->to_string();
     const auto hive_name = hive_for(*wish);
     if (!hive_name) {
         co_return co_await api::respond_error(exchange, hive_name.error());

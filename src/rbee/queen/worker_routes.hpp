@@ -28,6 +28,8 @@ public:
     void mount(http::Router& router);
 
 private:
+    using Member = boost::asio::awaitable<void> (WorkerRoutes::*)(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> of_worker(http::Exchange& exchange, Member member);
     [[nodiscard]] boost::asio::awaitable<void> list(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> show(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> health(http::Exchange& exchange);

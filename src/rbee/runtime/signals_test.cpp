@@ -5,7 +5,9 @@
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
+#include <vector>
 
 namespace rbee::runtime {
 namespace {
@@ -23,6 +25,23 @@ TEST(Signals, ReturnsTheOneThatCame) {
     ASSERT_EQ(std::raise(SIGUSR2), 0);
     loop.run();
     EXPECT_EQ(seen, SIGUSR2);
+}
+
+boost::asio::awaitable<void> keep_two(Signals& signals, std::vector<int>& seen) {
+    seen.push_back(co_await signals.next());
+    // Raised while nobody waits: with the default effect this would end the program.
+    std::raise(SIGHUP);
+    seen.push_back(co_await signals.next());
+}
+
+TEST(Signals, NoneIsLostBetweenTwoWaits) {
+    boost::asio::io_context loop;
+    Signals signals(loop.get_executor(), {SIGHUP, SIGUSR1});
+    std::vector<int> seen;
+    boost::asio::co_spawn(loop, keep_two(signals, seen), boost::asio::detached);
+    ASSERT_EQ(std::raise(SIGUSR1), 0);
+    loop.run_for(std::chrono::seconds(5));
+    EXPECT_EQ(seen, (std::vector<int>{SIGUSR1, SIGHUP}));
 }
 
 } // namespace

@@ -82,6 +82,22 @@ TEST_F(LogTest, EscapesAndRedacts) {
     EXPECT_NE(line.find(R"("inf":null)"), line.npos);
 }
 
+TEST_F(LogTest, VAL_001_VAL_002_NoPartOfALineCanForgeAnotherOrSteerATerminal) {
+    const std::string forged = "x\r\n{\"level\":\"error\"}\x1b[2J\u009b31m\u202e";
+    for (const Format format : {Format::json, Format::pretty}) {
+        make(format).with_correlation(forged).info(
+            forged, forged, {{forged, forged}, {"path", "/" + forged}}
+        );
+    }
+    for (const std::string& line : capture_->lines()) {
+        for (const char* part : {"\r", "\n", "\x1b", "\u009b", "\u202e"}) {
+            EXPECT_EQ(line.find(part), line.npos) << line;
+        }
+    }
+    // As JSON its quotes are escaped wherever it stands.
+    EXPECT_EQ(capture_->lines().front().find(R"({"level":"error"})"), std::string::npos);
+}
+
 TEST_F(LogTest, AFieldCannotReplaceAStandardOne) {
     make().info("e", "m", {{"level", "error"}, {"message", "x"}});
     const std::string line = only_line();

@@ -87,7 +87,10 @@ std::optional<Hit> known_prefix(std::string_view text, std::size_t at) {
             }
         }
     }
-    return std::nullopt;
+    // Our own tokens have 55 characters; the names of metrics begin alike and are shorter.
+    constexpr std::size_t own_least = 48;
+    const std::size_t end = text.substr(at, 5) == "rbee_" ? skip(text, at, is_word) : at;
+    return end - at >= own_least ? std::optional(Hit{at, end}) : std::nullopt;
 }
 
 /// Where the word after "Bearer " ends, unless that is prose such as "bearer token".
@@ -265,6 +268,18 @@ bool is_plain(std::string_view text) {
     return std::ranges::all_of(text, [](char c) { return c >= ' ' && c < 0x7F; });
 }
 
+/// Characters that end a line for some readers or make text read otherwise than it is: U+2028-202E,
+/// U+2066-2069, U+FEFF.
+bool reorders(std::string_view character) {
+    if (character.size() != 3) {
+        return false;
+    }
+    const auto last = static_cast<std::uint8_t>(character[2]);
+    const std::string_view lead = character.substr(0, 2);
+    return (lead == "\xE2\x80" && last >= 0xA8 && last <= 0xAE) ||
+           (lead == "\xE2\x81" && last >= 0xA6 && last <= 0xA9) || character == "\xEF\xBB\xBF";
+}
+
 std::string printable(std::string_view text) {
     std::string out;
     out.reserve(text.size());
@@ -279,9 +294,10 @@ std::string printable(std::string_view text) {
         // C1 controls (U+0080 to U+009F) steer terminals just as ESC does.
         const bool c1 =
             length == 2 && c == '\xC2' && static_cast<std::uint8_t>(text[at + 1]) < 0xA0;
+        const bool control = length == 1 && (static_cast<std::uint8_t>(c) < 0x20 || c == 0x7F);
         if (is_space(c)) {
             out += ' ';
-        } else if (c1 || (length == 1 && (static_cast<std::uint8_t>(c) < 0x20 || c == 0x7F))) {
+        } else if (c1 || control || reorders(text.substr(at, length))) {
             out += '?';
         } else {
             out.append(text.substr(at, length));

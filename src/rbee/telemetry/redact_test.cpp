@@ -72,6 +72,17 @@ TEST(Redact, ReplacesWhatCouldSteerATerminal) {
     EXPECT_EQ(redact(std::string_view("a\0b", 3)), "a?b");
 }
 
+TEST(Redact, ReplacesWhatMakesTextReadOtherwiseThanItIs) {
+    EXPECT_EQ(redact("a\u202eb\u2066c\u2028d\ufeff"), "a?b?c?d?");
+    EXPECT_EQ(redact("\u2014\u2026\u2070"), "\u2014\u2026\u2070"); // dashes and dots of prose
+}
+
+TEST(Redact, HidesOurOwnTokensButNoNamesOfMetrics) {
+    const std::string token = "rbee_" + std::string(43, 'Z') + "_0aB9xY";
+    EXPECT_EQ(redact("made " + token + " now"), "made [REDACTED] now");
+    EXPECT_EQ(redact("rbee_hive_memory_available_bytes 5"), "rbee_hive_memory_available_bytes 5");
+}
+
 TEST(Redact, NamesASecret) {
     for (const char* name : {"token", "hf_token", "apiKey", "API-KEY", "db.password", "Cookie"}) {
         EXPECT_TRUE(names_a_secret(name)) << name;

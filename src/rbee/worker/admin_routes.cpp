@@ -48,20 +48,21 @@ std::string last_events(const WorkerStatus& status) {
 } // namespace
 
 void AdminRoutes::install(http::Router& router) {
-    for (const char* path : {"/health", "/v1/health"}) {
+    const auto add = [&](const char* method, const char* path, auto member, http::Access access) {
         router.add(
-            "GET",
+            method,
             path,
-            [this](http::Exchange& exchange) { return health(exchange); },
-            http::Access::open
+            [this, member](http::Exchange& exchange) { return (this->*member)(exchange); },
+            access
         );
+    };
+    for (const char* path : {"/health", "/v1/health"}) {
+        add("GET", path, &AdminRoutes::health, http::Access::open);
     }
-    router.add("GET", "/v1/ready", [this](http::Exchange& exchange) { return ready(exchange); });
-    router.add("GET", progress_path, [this](http::Exchange& exchange) {
-        return progress(exchange);
-    });
+    add("GET", "/v1/ready", &AdminRoutes::ready, http::Access::models);
+    add("GET", progress_path, &AdminRoutes::progress, http::Access::models);
     for (const char* path : {"/v1/admin/shutdown", "/v1/shutdown", "/shutdown"}) {
-        router.add("POST", path, [this](http::Exchange& exchange) { return shutdown(exchange); });
+        add("POST", path, &AdminRoutes::shutdown, http::Access::admin);
     }
 }
 

@@ -53,25 +53,35 @@ Result<telemetry::Logger> open_log(const config::Environment& environment) {
     return telemetry::Logger::open(std::move(options));
 }
 
+auth::TokenSources token_sources(const WorkerOptions& options, Surroundings around) {
+    auth::TokenSources sources;
+    sources.fd = options.token_fd;
+    sources.file = options.token_file;
+    sources.environment = std::move(around.environment);
+    sources.from_environment = std::move(around.token);
+    if (const auto paths = config::Paths::from(sources.environment)) {
+        sources.home_file = paths->data_dir() + "/token";
+    }
+    return sources;
+}
+
 } // namespace
 
 struct WorkerApp::Parts {
     telemetry::Logger log;
-    Secret token;
+    auth::FoundToken token;
     Listener listener;
     std::unique_ptr<engine::Engine> engine;
 };
 
 Result<std::unique_ptr<WorkerApp>> WorkerApp::create(
-    WorkerOptions options,
-    const config::Environment& environment,
-    std::unique_ptr<engine::Engine> engine
+    WorkerOptions options, Surroundings around, std::unique_ptr<engine::Engine> engine
 ) {
-    auto log = open_log(environment);
+    auto log = open_log(around.environment);
     if (!log) {
         return error_of(log);
     }
-    auto found = auth::find_token(options.token_file, environment);
+    auto found = auth::find_token(token_sources(options, std::move(around)));
     if (!found) {
         return error_of(found);
     }
@@ -91,26 +101,35 @@ Result<std::unique_ptr<WorkerApp>> WorkerApp::create(
     if (const auto allowed = auth::check_bind(listener->endpoint, found->token); !allowed) {
         return error_of(allowed);
     }
-    Parts parts{std::move(*log), std::move(found->token), std::move(*listener), std::move(engine)};
+    Parts parts{std::move(*log), std::move(*found), std::move(*listener), std::move(engine)};
     return std::unique_ptr<WorkerApp>(new WorkerApp(std::move(options), std::move(parts)));
 }
 
 WorkerApp::WorkerApp(WorkerOptions options, Parts parts)
-    : options_(std::move(options)), log_(std::move(parts.log)), token_(std::move(parts.token)),
-      listener_(std::move(parts.listener)), url_(listener_.endpoint.to_string()),
-      engine_(std::move(parts.engine)), service_(
-                                            make_settings(options_),
-                                            make_outside(),
-                                            authenticator_,
-                                            [this] { stop({.cause = "a client asked for it"}); }
-                                        ),
-      server_(loop_.get_executor(), reaper_, http::ServerOptions{}),
+    : options_(std::move(options)), log_(std::move(parts.log)),
+      token_(std::move(parts.token.token)), listener_(std::move(parts.listener)),
+      url_(listener_.endpoint.to_string()), engine_(std::move(parts.engine)),
+      service_(
+          make_settings(options_),
+          make_outside(),
+          authenticator_,
+          [this] { stop({.cause = "a client asked for it"}); }
+      ),
+      server_(
+          loop_.get_executor(),
+          reaper_,
+          {.connections_per_source_max = 0,
+           .inference_body_bytes_max = options_.inference_body_mb << 20U}
+      ),
       tasks_(loop_.get_executor(), telemetry::log_task_failures(log_)) {
     if (token_.empty()) {
-        log_.warn("auth_disabled", "dev mode without a token, every local client is allowed");
+        log_.warn("dev_mode", "dev mode without a token, every local client is allowed");
     } else {
         authenticator_.accept(token_);
-        log_.info("auth_enabled", "a bearer token is required");
+        log_.info("auth_enabled", "a bearer token is required", {{"source", parts.token.source}});
+        for (const std::string& warning : parts.token.warnings) {
+            log_.warn("token_source", warning);
+        }
     }
     service_.attach(server_);
     connect_hive();
@@ -126,7 +145,8 @@ Settings WorkerApp::make_settings(const WorkerOptions& options) {
              .slots = options.slots,
              .backend = options.backend,
              .device = options.device,
-             .engine_args = options.engine_args},
+             .engine_args = options.engine_args,
+             .allow_remote_images = options.allow_remote_images},
     };
 }
 

@@ -29,16 +29,19 @@
 
 namespace rbee::worker {
 
+/// What the process knows of itself.
+struct Surroundings {
+    config::Environment environment;
+    Secret token; ///< What LLORCH_API_TOKEN held, see auth::take_from_environment().
+};
+
 /// The program llm-worker-rbee: its process, its parts in the order in which they are built, and
 /// its life from bind to exit. One for each process, used from the main thread.
 class WorkerApp {
 public:
     /// Loads the token, checks the bind policy and binds; the socket listens when this returns.
-    [[nodiscard]] static Result<std::unique_ptr<WorkerApp>> create(
-        WorkerOptions options,
-        const config::Environment& environment,
-        std::unique_ptr<engine::Engine> engine
-    );
+    [[nodiscard]] static Result<std::unique_ptr<WorkerApp>>
+    create(WorkerOptions options, Surroundings around, std::unique_ptr<engine::Engine> engine);
 
     WorkerApp(const WorkerApp&) = delete;
     WorkerApp& operator=(const WorkerApp&) = delete;

@@ -33,7 +33,7 @@ protected:
     }
 
     Result<std::unique_ptr<WorkerApp>> create() {
-        return WorkerApp::create(options_, environment, std::move(engine_));
+        return WorkerApp::create(options_, {environment, {}}, std::move(engine_));
     }
 
     /// The status of a whole answer; blocks.

@@ -2,6 +2,7 @@
 
 #include "rbee/api/error_body.hpp"
 #include "rbee/api/gate.hpp"
+#include "rbee/api/route_fields.hpp"
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
@@ -26,10 +27,11 @@ struct Entry {
     const char* method;
     const char* path;
     Route route;
+    http::Access access = http::Access::infer;
 };
 
 constexpr Entry entries[] = {
-    {"GET", "/v1/models", Route::models},
+    {"GET", "/v1/models", Route::models, http::Access::models},
     {"POST", "/v1/embeddings", Route::embeddings},
     {"POST", "/v1/rerank", Route::rerank},
     {"POST", "/v1/messages/count_tokens", Route::count_tokens},
@@ -37,31 +39,43 @@ constexpr Entry entries[] = {
     {"POST", "/detokenize", Route::detokenize},
     {"POST", "/apply-template", Route::apply_template},
     {"POST", "/infill", Route::infill},
-    {"GET", "/props", Route::props},
-    {"GET", "/slots", Route::slots},
-    {"GET", "/lora-adapters", Route::lora_adapters_get},
-    {"POST", "/lora-adapters", Route::lora_adapters_set},
+    {"GET", "/props", Route::props, http::Access::models},
+    {"GET", "/slots", Route::slots, http::Access::admin},
+    {"GET", "/lora-adapters", Route::lora_adapters_get, http::Access::models},
+    {"POST", "/lora-adapters", Route::lora_adapters_set, http::Access::admin},
 };
 
 } // namespace
 
 void EngineRoutes::install(http::Router& router) {
     for (const Entry& entry : entries) {
-        router.add(entry.method, entry.path, [this, route = entry.route](http::Exchange& exchange) {
-            return serve(exchange, route);
-        });
+        router.add(
+            entry.method,
+            entry.path,
+            [this, route = entry.route](http::Exchange& exchange) {
+                return serve(exchange, route);
+            },
+            entry.access
+        );
     }
 }
 
 asio::awaitable<void> EngineRoutes::serve(http::Exchange& exchange, Route route) {
     engine::Call request{.route = route, .body = {}, .query = exchange.head().query};
     if (exchange.head().method == "POST") {
-        auto body = co_await exchange.read_body(api::inference_body_bytes_max);
+        auto body = co_await exchange.read_body(exchange.inference_body_bytes_max());
         if (!body) {
             co_await api::respond_error(exchange, body.error());
             co_return;
         }
         request.body = std::move(*body);
+        // The engine gets the rest to judge; adapters are the one body that is no object.
+        const auto fields = route == Route::lora_adapters_set ? Result<api::RouteFields>()
+                                                              : api::route_fields(request.body);
+        if (!fields) {
+            co_await api::respond_error(exchange, fields.error());
+            co_return;
+        }
     }
     const auto ready = core_.status.check_ready();
     if (!ready) {

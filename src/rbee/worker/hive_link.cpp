@@ -58,6 +58,9 @@ asio::awaitable<void> HiveLink::notify(Change change) {
             co_return;
         }
         cause = told.error().what;
+        if (told.error().code == Errc::unauthenticated) {
+            break; // the same token will be refused again
+        }
     }
     log_.warn(
         "callback_failed", "the hive could not be told", {{"state", state}, {"cause", cause}}

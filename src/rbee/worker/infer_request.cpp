@@ -1,5 +1,7 @@
 #include "rbee/worker/infer_request.hpp"
 
+#include "rbee/domain/validate.hpp"
+
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
@@ -136,6 +138,8 @@ void read_texts(Fields& fields, InferRequest& out) {
                 fmt::format("max_length({})", job_id_bytes_max),
                 fmt::format("must have at most {} bytes", job_id_bytes_max)
             );
+        } else if (!domain::check_text("job_id", *job_id)) {
+            fields.refuse("job_id", "characters", "contains control characters");
         }
         out.job_id = std::move(*job_id);
     }
@@ -146,6 +150,9 @@ void read_texts(Fields& fields, InferRequest& out) {
     auto prompt = fields.text("prompt");
     if (!prompt) {
         return;
+    }
+    if (prompt->contains('\0')) {
+        fields.refuse("prompt", "characters", "contains null bytes");
     }
     const std::size_t chars = count_chars(*prompt);
     if (chars == 0 || chars > prompt_chars_max) {

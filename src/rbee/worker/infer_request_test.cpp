@@ -121,6 +121,12 @@ TEST(InferRequest, RefusesWithFieldAndConstraint) {
     }
 }
 
+TEST(InferRequest, TextsHoldNoNullBytesAndIdsNoControlCharacters) {
+    EXPECT_EQ(bad(R"({"prompt":"a\u0000b"})").at(0).constraint, "characters");
+    EXPECT_EQ(bad(with(R"("job_id":"a\u001b[31m")")).at(0).field, "job_id");
+    EXPECT_EQ(good(R"({"prompt":"\u001b[31m\u0007"})").prompt, "\x1b[31m\a"); // the model's to read
+}
+
 TEST(InferRequest, TopKOffIsNotTooNarrow) {
     good(with(R"("top_k":0,"top_p":0.4)"));
     good(with(R"("top_k":10,"top_p":0.4)"));

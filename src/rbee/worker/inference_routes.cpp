@@ -4,6 +4,7 @@
 #include "rbee/api/gate.hpp"
 #include "rbee/api/json.hpp"
 #include "rbee/api/route_fields.hpp"
+#include "rbee/domain/validate.hpp"
 #include "rbee/worker/generation.hpp"
 #include "rbee/worker/infer_request.hpp"
 
@@ -21,8 +22,11 @@ namespace asio = boost::asio;
 using engine::Dialect;
 
 void InferenceRoutes::install(http::Router& router) {
+    const auto add = [&](const char* method, const char* path, http::Handler handler) {
+        router.add(method, path, std::move(handler), http::Access::infer);
+    };
     for (const char* path : {"/v1/inference", "/infer", "/execute"}) {
-        router.add("POST", path, [this](http::Exchange& exchange) { return infer(exchange); });
+        add("POST", path, [this](http::Exchange& exchange) { return infer(exchange); });
     }
     const std::pair<const char*, Dialect> dialects[] = {
         {"/v1/completions", Dialect::completions},
@@ -31,20 +35,18 @@ void InferenceRoutes::install(http::Router& router) {
         {"/v1/messages", Dialect::messages},
     };
     for (const auto& [path, dialect] : dialects) {
-        router.add("POST", path, [this, kind = dialect](http::Exchange& exchange) {
+        add("POST", path, [this, kind = dialect](http::Exchange& exchange) {
             return generate(exchange, kind);
         });
     }
-    router.add("DELETE", "/v1/inference/{id}", [this](http::Exchange& exchange) {
+    add("DELETE", "/v1/inference/{id}", [this](http::Exchange& exchange) {
         return cancel_by_path(exchange);
     });
-    router.add("POST", "/cancel", [this](http::Exchange& exchange) {
-        return cancel_by_body(exchange);
-    });
+    add("POST", "/cancel", [this](http::Exchange& exchange) { return cancel_by_body(exchange); });
 }
 
 asio::awaitable<void> InferenceRoutes::infer(http::Exchange& exchange) {
-    const auto body = co_await api::read_object(exchange, api::inference_body_bytes_max);
+    const auto body = co_await api::read_object(exchange, exchange.inference_body_bytes_max());
     if (!body) {
         co_await refuse(exchange, Dialect::infer, body.error());
         co_return;
@@ -80,7 +82,7 @@ asio::awaitable<void> InferenceRoutes::infer(http::Exchange& exchange) {
 }
 
 asio::awaitable<void> InferenceRoutes::generate(http::Exchange& exchange, Dialect dialect) {
-    auto body = co_await exchange.read_body(api::inference_body_bytes_max);
+    auto body = co_await exchange.read_body(exchange.inference_body_bytes_max());
     if (!body) {
         co_await refuse(exchange, dialect, body.error());
         co_return;
@@ -121,8 +123,10 @@ asio::awaitable<void> InferenceRoutes::cancel_by_body(http::Exchange& exchange) 
         co_return;
     }
     const auto job_id = api::require_string(*body, "job_id");
-    if (!job_id) {
-        co_await api::respond_error(exchange, job_id.error());
+    const auto good =
+        job_id ? domain::check_text("job_id", *job_id) : Result<void>(error_of(job_id));
+    if (!good) {
+        co_await api::respond_error(exchange, good.error());
         co_return;
     }
     core_.running.cancel(*job_id, CancelReason::requested);

@@ -19,7 +19,7 @@ namespace {
 /// Arguments as they are, before they make sense together.
 struct Raw {
     std::string host = "127.0.0.1";
-    std::uint16_t port = 0;
+    std::uint32_t port = 0;
     std::string socket_path;
     std::string hive_url;
 };
@@ -45,11 +45,22 @@ void declare(CLI::App& app, WorkerOptions& options, Raw& raw) {
     path->excludes(host)->excludes(port);
     app.add_option("--hive-url", raw.hive_url, "Hive to report to; alone when not given");
     app.add_option("--lifeline-fd", options.lifeline_fd, "Stop when this pipe ends");
+    app.add_option("--inference-body-mb", options.inference_body_mb, "Largest request body in MiB")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 1024));
+    app.add_flag(
+        "--allow-remote-images",
+        options.allow_remote_images,
+        "Let the engine fetch images that clients name by URL"
+    );
+    app.add_option("--token-fd", options.token_fd, "Descriptor to read the bearer token from");
     app.add_option("--token-file", options.token_file, "File with the bearer token, mode 0600");
     app.footer(
         "Flags of llama-server may follow after --, such as: -- --ctx-size 8192 --threads 4\n"
-        "Environment: LLORCH_API_TOKEN_FILE, LLORCH_API_TOKEN, LLORCH_LOG_FORMAT (json or "
-        "pretty), LLORCH_LOG_LEVEL (trace, debug, info, warn, error or off)"
+        "Token: --token-file, the systemd credential api_token, LLORCH_API_TOKEN_FILE,\n"
+        "LLORCH_API_TOKEN, $RBEE_HOME/token; the first that is there.\n"
+        "Logs: LLORCH_LOG_FORMAT (json or pretty), LLORCH_LOG_LEVEL (trace, debug, info, warn,\n"
+        "error or off)"
     );
 }
 
@@ -81,7 +92,18 @@ Result<void> finish(WorkerOptions& options, const Raw& raw) {
     if (const auto valid = domain::check_backend(options.backend); !valid) {
         return std::unexpected(valid.error().within("--backend"));
     }
-    options.listen = {.host = raw.host, .port = raw.port, .unix_path = raw.socket_path};
+    if (const auto valid = domain::check_port(raw.port); !valid) {
+        return std::unexpected(valid.error().within("--port"));
+    }
+    const domain::TextRule name_rule{.bytes_max = 4200};
+    for (const auto& [flag, text] :
+         {std::pair("--model-ref", &options.model_ref), {"--model-name", &options.model_name}}) {
+        if (const auto valid = domain::check_text(flag, *text, name_rule); !valid) {
+            return valid;
+        }
+    }
+    const auto port = static_cast<std::uint16_t>(raw.port);
+    options.listen = {.host = raw.host, .port = port, .unix_path = raw.socket_path};
     if (!raw.socket_path.empty()) {
         options.listen = {.host = {}, .port = 0, .unix_path = raw.socket_path};
     }

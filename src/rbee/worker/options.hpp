@@ -22,7 +22,10 @@ struct WorkerOptions {
     http::Endpoint listen{.host = "127.0.0.1", .port = 0, .unix_path = {}};
     std::optional<http::Endpoint> hive;
     std::optional<int> lifeline_fd; ///< End of file there: the hive has died.
+    std::optional<int> token_fd;    ///< What the hive hands the token over by; wins over the file.
     std::string token_file;
+    std::uint64_t inference_body_mb = 16; ///< Largest body of an inference request, in MiB.
+    bool allow_remote_images = false;     ///< The engine may fetch images that clients name by URL.
     std::vector<std::string> engine_args; ///< What follows `--`.
 };
 

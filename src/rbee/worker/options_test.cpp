@@ -96,6 +96,10 @@ TEST(Options, RefuseWhatMakesNoSense) {
     EXPECT_THAT(bad({"--model", "m", "--backend", "abacus"}), HasSubstr("--backend"));
     EXPECT_THAT(bad({"--model", "m", "--hive-url", "ftp://x"}), HasSubstr("--hive-url"));
     EXPECT_THAT(bad({"--model", "m", "--listen-fd", "3", "--port", "80"}), HasSubstr("excludes"));
+    EXPECT_THAT(bad({"--model", "m", "--port", "80"}), HasSubstr("1024 to 65535"));
+    EXPECT_THAT(bad({"--model", "m", "--port", "70000"}), HasSubstr("1024 to 65535"));
+    EXPECT_THAT(bad({"--model", "m", "--model-name", "a\nb"}), HasSubstr("--model-name"));
+    EXPECT_THAT(bad({"--model", "m", "--inference-body-mb", "0"}), HasSubstr("body-mb"));
     EXPECT_THAT(bad({"--model", "m", "--nonsense"}), HasSubstr("--nonsense"));
 }
 

@@ -36,8 +36,16 @@ WorkerService::WorkerService(
     std::function<void()> shutdown
 )
     : core_(std::move(settings), outside),
-      gate_(authenticator, outside.log, outside.metrics, "rbee_worker"), inference_(core_),
-      engine_(core_), admin_(core_, std::move(shutdown)) {
+      gate_(
+          authenticator,
+          outside.log,
+          outside.metrics,
+          {.program = "llm-worker-rbee",
+           .prefix = "rbee_worker",
+           .clock = outside.timers.clock(),
+           .invalid = {.per_window = 0}} // one hive speaks for all clients
+      ),
+      inference_(core_), engine_(core_), admin_(core_, std::move(shutdown)) {
     inference_.install(gate_.router());
     engine_.install(gate_.router());
     admin_.install(gate_.router());

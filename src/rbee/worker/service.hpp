@@ -31,6 +31,8 @@ public:
 
     /// Gives the endpoints to a server.
     void attach(http::Server& server) { gate_.attach(server); }
+    /// What it serves.
+    [[nodiscard]] const http::Router& routes() { return gate_.router(); }
 
     /// Loads the model on a thread of `pool`, which must outlive the call; progress shows at the
     /// endpoints meanwhile. Then takes requests, or has failed for good.
