@@ -146,6 +146,11 @@ error_response(const Error& error, std::string_view correlation_id, const json::
     if (response.status == 401) {
         response.headers.add("WWW-Authenticate", "Bearer realm=\"rbee\"");
     }
+    if (response.status == 504 && wire_code_of(error) == "REQUEST_TIMEOUT") {
+        // Official clients repeat a 504 unless they are told that it cannot help.
+        response.headers.add("X-Deadline-Exceeded", "1");
+        response.headers.add("x-should-retry", "false");
+    }
     if (response.status == 503) {
         response.headers.add("Retry-After", "1");
     }

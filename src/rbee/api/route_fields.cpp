@@ -61,6 +61,17 @@ Result<void> check_count(od::value value, std::string_view field) {
     return {};
 }
 
+Result<void> read_deadline(od::value value, RouteFields& fields) {
+    std::int64_t ms = 0;
+    if (value.get_int64().get(ms) != simdjson::SUCCESS || ms < 0) {
+        return refuse(
+            "deadline_ms", "range(0..)", "deadline_ms must be a whole number of milliseconds"
+        );
+    }
+    fields.deadline_ms = ms;
+    return {};
+}
+
 /// Reads one member, or leaves it where it is.
 Result<void> read_member(std::string_view name, od::value value, RouteFields& fields) {
     if (name == "model") {
@@ -69,8 +80,9 @@ Result<void> read_member(std::string_view name, od::value value, RouteFields& fi
     if (name == "job_id") {
         return read_text(value, name, job_id_bytes_max, fields.job_id);
     }
+    const bool is_deadline = name == "deadline_ms";
     const bool is_count = std::ranges::find(token_counts, name) != token_counts.end();
-    if (name != "stream" && !is_count) {
+    if (name != "stream" && !is_deadline && !is_count) {
         return {};
     }
     od::json_type type{};
@@ -79,6 +91,9 @@ Result<void> read_member(std::string_view name, od::value value, RouteFields& fi
     }
     if (type == od::json_type::null) {
         return {};
+    }
+    if (is_deadline) {
+        return read_deadline(value, fields);
     }
     if (is_count) {
         return check_count(value, name);

@@ -77,6 +77,8 @@ json::object to_json(const WorkerInfo& worker) {
         {"started_at", worker.started_at},
         {"load_fraction", worker.load_fraction},
         {"memory_bytes", worker.memory_bytes},
+        {"active_requests", worker.active_requests},
+        {"deadline", or_null(worker.deadline)},
     };
 }
 
@@ -102,6 +104,8 @@ Result<WorkerInfo> worker_from_json(const json::object& object) {
     read.time("started_at", worker.started_at);
     read.fraction("load_fraction", worker.load_fraction);
     read.number("memory_bytes", worker.memory_bytes);
+    read.number("active_requests", worker.active_requests);
+    read.optional_time("deadline", worker.deadline);
     return read.finish(std::move(worker));
 }
 

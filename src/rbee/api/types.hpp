@@ -31,8 +31,10 @@ struct WorkerInfo {
     std::optional<std::string> last_heartbeat;
     std::string last_activity;
     std::string started_at;
-    double load_fraction = 0;       ///< 0 ... 1 while loading.
-    std::uint64_t memory_bytes = 0; ///< Resident size of the process.
+    double load_fraction = 0;            ///< 0 ... 1 while loading.
+    std::uint64_t memory_bytes = 0;      ///< Resident size of the process.
+    std::uint32_t active_requests = 0;   ///< Those that the hive has with it now.
+    std::optional<std::string> deadline; ///< The earliest of their deadlines.
 };
 
 /// A model that a hive can serve.

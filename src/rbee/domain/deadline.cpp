@@ -95,6 +95,15 @@ Result<Ms> read_stainless(const std::vector<std::string_view>& values) {
     return Ms(milliseconds(seconds * 1000 + to_number(thousandths)));
 }
 
+/// True for "partial".
+Result<bool> read_policy(const std::vector<std::string_view>& values) {
+    const std::string_view value = values.empty() ? "strict" : values.front();
+    if (values.size() > 1 || (value != "partial" && value != "strict")) {
+        return malformed("X-Deadline-Policy", "given once, as partial or strict");
+    }
+    return value == "partial";
+}
+
 Result<Ms> read_body(const std::optional<std::int64_t>& value) {
     if (!value) {
         return Ms();
@@ -169,7 +178,12 @@ Result<Deadline> effective_deadline(
     if (!asked) {
         return error_of(asked);
     }
+    const auto partial = read_policy(fields.policy);
+    if (!partial) {
+        return error_of(partial);
+    }
     Deadline deadline;
+    deadline.partial = *partial;
     deadline.skew_ignored = asked->skewed;
     milliseconds budget{};
     if (!asked->headers && !asked->others) {

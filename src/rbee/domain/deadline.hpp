@@ -24,8 +24,9 @@ struct DeadlineFields {
     std::vector<std::string_view> relative = {}; ///< X-Request-Timeout-Ms.
     std::vector<std::string_view> stainless = {
     }; ///< X-Stainless-Timeout: seconds, from API clients.
-    std::optional<std::int64_t> body_ms = {}; ///< `deadline_ms` of the body.
-    bool stream = false;                      ///< The answer is to be streamed.
+    std::optional<std::int64_t> body_ms = {};  ///< `deadline_ms` of the body.
+    std::vector<std::string_view> policy = {}; ///< X-Deadline-Policy: partial or strict.
+    bool stream = false;                       ///< The answer is to be streamed.
 };
 
 /// One moment, the first byte of the head, on both clocks.
@@ -50,8 +51,9 @@ struct Deadline {
     bool defaulted = false;                  ///< The client said nothing.
     bool clamped = false;                    ///< The client wanted more than the cap.
     bool extension_refused = false; ///< A header would have gone past what another field allows.
-    bool skew_ignored = false;      ///< The absolute form was far off the relative one: not used.
-    std::string forward_absolute;   ///< X-Request-Deadline for the next hop, as it came or made.
+    bool partial = false; ///< What there is when it passes counts as the answer, if there is any.
+    bool skew_ignored = false;    ///< The absolute form was far off the relative one: not used.
+    std::string forward_absolute; ///< X-Request-Deadline for the next hop, as it came or made.
 
     /// The same, counted from `start`: a default begins when a ready worker has been assigned. No
     /// effect on what a client asked for, nor when `start` is earlier than `arrival`.

@@ -41,6 +41,18 @@ TEST(EffectiveDeadline, DEAD_008_DefaultsWhenNothingIsGiven) {
     EXPECT_EQ(budget(effective({.stream = true}, {.strict = true})), seconds(30));
 }
 
+TEST(EffectiveDeadline, ThePolicyIsOneOfTwoWords) {
+    EXPECT_FALSE(effective({}).partial);
+    EXPECT_FALSE(effective({.policy = {"strict"}}).partial);
+    EXPECT_TRUE(effective({.policy = {"partial"}}).partial);
+    for (const std::vector<std::string_view>& wrong :
+         {std::vector<std::string_view>{""}, {"Partial"}, {"partial", "partial"}}) {
+        const auto refused = effective_deadline({.policy = wrong}, arrival, {});
+        ASSERT_FALSE(refused.has_value());
+        EXPECT_EQ(refused.error().wire_code, "INVALID_DEADLINE");
+    }
+}
+
 TEST(EffectiveDeadline, DefaultsStartWhenAWorkerIsThere) {
     const BootTime later = arrival.boot + seconds(20);
     const Deadline moved = effective({.stream = true}).started_at(later, arrival.boot);

@@ -36,7 +36,9 @@ TEST(HiveAccess, AUTH_008_AUTH_009_AUTH_017_HiveDeniesEveryRouteButThePublicOnes
     Supervisor supervisor({timers, log, hive_metrics, registry, launcher, client, settings, tokens}
     );
     SpawnService spawner({settings, models, machine, supervisor, hive_metrics, pool, log});
-    InferenceRelay relay({timers, log, hive_metrics, registry, supervisor, client});
+    runtime::DeadlineTimers deadline_timers(loop.get_executor());
+    api::Deadlines deadlines({deadline_timers, log, metrics, "test"}, {});
+    InferenceRelay relay({timers, log, hive_metrics, registry, supervisor, client, deadlines});
     HiveRoutes routes(
         {timers,
          settings,

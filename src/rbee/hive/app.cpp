@@ -69,7 +69,8 @@ HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener lis
           {timers_, log_, hive_metrics_, registry_, launcher_, client_, settings_, authenticator_}
       ),
       spawner_({settings_, models_, machine_, supervisor_, hive_metrics_, pool_, log_}),
-      relay_({timers_, log_, hive_metrics_, registry_, supervisor_, client_}),
+      deadlines_({deadline_timers_, log_, metrics_, "rbee_hive"}, {}),
+      relay_({timers_, log_, hive_metrics_, registry_, supervisor_, client_, deadlines_}),
       routes_(
           {timers_,
            settings_,
@@ -283,6 +284,7 @@ asio::awaitable<void> HiveApp::shut_down() {
     co_await supervisor_.join();
     co_await tasks_.stop();
     client_.close_idle();
+    deadline_timers_.stop();
     reaper_.stop();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rbee/api/deadlines.hpp"
 #include "rbee/api/gate.hpp"
 #include "rbee/auth/bearer.hpp"
 #include "rbee/auth/token_keeper.hpp"
@@ -99,6 +100,8 @@ private:
     ChildLauncher launcher_{loop_.get_executor()};
     Supervisor supervisor_;
     SpawnService spawner_;
+    runtime::DeadlineTimers deadline_timers_{loop_.get_executor()};
+    api::Deadlines deadlines_;
     InferenceRelay relay_;
     HiveRoutes routes_;
     HealthMonitor monitor_;

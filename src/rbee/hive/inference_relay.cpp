@@ -22,7 +22,7 @@ namespace {
 
 /// The longest that a worker may think before its head, and between two bytes: the longest deadline
 /// that a request can have. A dead worker is noticed at once, by its connection.
-constexpr Duration worker_limit = std::chrono::minutes(30);
+constexpr Duration beyond_deadline = std::chrono::seconds(1);
 /// How long the cause of a broken connection is waited for.
 constexpr Duration cause_limit = std::chrono::milliseconds(200);
 
@@ -93,6 +93,16 @@ asio::awaitable<void> InferenceRelay::serve(http::Exchange& exchange, Job& job) 
         co_await api::respond_error(exchange, fields.error());
         co_return;
     }
+    auto deadline = with_.deadlines.begin(
+        exchange,
+        {.model = fields->model, .deadline_ms = fields->deadline_ms, .stream = fields->stream}
+    );
+    if (!deadline) {
+        co_await api::respond_error(exchange, deadline.error());
+        co_return;
+    }
+    job.deadline = std::move(*deadline);
+    job.stream = fields->stream;
     const WorkerQuery query{
         std::string(exchange.head().headers.find("X-Rbee-Worker").value_or("")), fields->model
     };
@@ -101,7 +111,7 @@ asio::awaitable<void> InferenceRelay::serve(http::Exchange& exchange, Job& job) 
         co_await api::respond_error(exchange, chosen.error());
         co_return;
     }
-    const auto lease = with_.registry.take(*chosen, needs_slot(exchange.head().path));
+    auto lease = with_.registry.take(*chosen, needs_slot(exchange.head().path));
     const WorkerRegistry::Entry* entry = with_.registry.find(*chosen);
     if (!lease || entry == nullptr) {
         boost::json::object details;
@@ -117,6 +127,8 @@ asio::awaitable<void> InferenceRelay::serve(http::Exchange& exchange, Job& job) 
         co_return;
     }
     job.worker_id = entry->info.id;
+    job.deadline->assigned();
+    lease->track(exchange.correlation_id(), job.deadline->left());
     const auto listed =
         running_.add({exchange.correlation_id(), fields->job_id}, exchange.cancel());
     co_await forward(exchange, job, std::move(*body));
@@ -130,19 +142,24 @@ InferenceRelay::forward(http::Exchange& exchange, Job& job, std::string body) {
     request.target = head.target;
     request.headers = http::forwardable(head.headers);
     request.headers.add("X-Correlation-Id", exchange.correlation_id());
+    job.deadline->forward(request.headers);
     request.body = std::move(body);
     request.content_type =
         std::string(head.headers.find("Content-Type").value_or("application/json"));
     http::CallOptions options;
-    options.head_limit = worker_limit;
-    options.body_limit = worker_limit;
+    options.head_limit = job.deadline->left() + beyond_deadline;
+    options.body_limit = options.head_limit;
     options.cancel = &exchange.cancel();
     with_.log.with_correlation(exchange.correlation_id())
         .info(
             "inference_dispatched",
             "Dispatching to worker",
-            {{"worker_id", job.worker_id}, {"path", head.path}}
+            {{"worker_id", job.worker_id},
+             {"path", head.path},
+             {"deadline", job.deadline->deadline().forward_absolute}}
         );
+    job.deadline->enter(job.stream ? api::Stage::prefill : api::Stage::inference);
+    job.deadline->handed_over();
     api::ApiClient client = with_.supervisor.client_for(job.worker_id);
     auto upstream = co_await client.open(std::move(request), options);
     if (!upstream) {
@@ -157,10 +174,9 @@ InferenceRelay::forward(http::Exchange& exchange, Job& job, std::string body) {
         co_await api::respond_error(exchange, worker_misconfigured(job.worker_id));
         co_return;
     }
+    job.deadline->enter(api::Stage::decode);
     http::ErrorFrame frame = [this, &exchange, &job](Error error) {
-        return frame_for(
-            exchange.head().path, exchange.correlation_id(), job.worker_id, std::move(error)
-        );
+        return frame_for(exchange, job, std::move(error));
     };
     http::Headers extra;
     extra.set("X-Rbee-Worker", job.worker_id);
@@ -175,12 +191,17 @@ InferenceRelay::forward(http::Exchange& exchange, Job& job, std::string body) {
 
 asio::awaitable<void>
 InferenceRelay::refuse_unsent(http::Exchange& exchange, const Job& job, Error error) {
-    const Error told = co_await explain(job.worker_id, std::move(error));
+    const Error told = co_await explain(job, std::move(error));
     co_await api::respond_error(exchange, told);
 }
 
-asio::awaitable<Error> InferenceRelay::explain(std::string worker_id, Error error) {
+asio::awaitable<Error> InferenceRelay::explain(const Job& job, Error error) {
+    const std::string& worker_id = job.worker_id;
     if (error.code == Errc::cancelled) {
+        if (job.deadline->passed()) {
+            with_.deadlines.expired(*job.deadline);
+            co_return job.deadline->error();
+        }
         co_return cancelled_error(error);
     }
     const auto died = co_await with_.supervisor.explain_death(worker_id, cause_limit);
@@ -199,11 +220,11 @@ asio::awaitable<Error> InferenceRelay::explain(std::string worker_id, Error erro
     co_return told;
 }
 
-asio::awaitable<std::string> InferenceRelay::frame_for(
-    std::string path, std::string correlation_id, std::string worker_id, Error error
-) {
-    const Error told = co_await explain(std::move(worker_id), std::move(error));
-    co_return api::error_frame(api::stream_dialect_of(path), told, correlation_id);
+asio::awaitable<std::string>
+InferenceRelay::frame_for(const http::Exchange& exchange, const Job& job, Error error) {
+    const Error told = co_await explain(job, std::move(error));
+    const auto dialect = api::stream_dialect_of(exchange.head().path);
+    co_return api::error_frame(dialect, told, exchange.correlation_id());
 }
 
 asio::awaitable<void> InferenceRelay::send_cancel(std::string worker_id, std::string request_id) {

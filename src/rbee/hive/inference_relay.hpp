@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rbee/api/deadlines.hpp"
 #include "rbee/api/route_fields.hpp"
 #include "rbee/api/running.hpp"
 #include "rbee/hive/hive_metrics.hpp"
@@ -15,6 +16,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -31,6 +33,7 @@ public:
         WorkerRegistry& registry;
         Supervisor& supervisor;
         http::Client& client;
+        api::Deadlines& deadlines;
     };
 
     explicit InferenceRelay(Dependencies dependencies);
@@ -45,6 +48,8 @@ private:
     struct Job {
         std::string worker_id;
         RelayEnd end = RelayEnd::refused;
+        bool stream = false;
+        std::unique_ptr<api::RequestDeadline> deadline = {};
     };
 
     [[nodiscard]] boost::asio::awaitable<void> handle(http::Exchange& exchange);
@@ -54,9 +59,9 @@ private:
     forward(http::Exchange& exchange, Job& job, std::string body);
     [[nodiscard]] boost::asio::awaitable<void>
     refuse_unsent(http::Exchange& exchange, const Job& job, Error error);
-    [[nodiscard]] boost::asio::awaitable<Error> explain(std::string worker_id, Error error);
+    [[nodiscard]] boost::asio::awaitable<Error> explain(const Job& job, Error error);
     [[nodiscard]] boost::asio::awaitable<std::string>
-    frame_for(std::string path, std::string correlation_id, std::string worker_id, Error error);
+    frame_for(const http::Exchange& exchange, const Job& job, Error error);
     [[nodiscard]] boost::asio::awaitable<void>
     send_cancel(std::string worker_id, std::string request_id);
 

@@ -12,6 +12,12 @@ using domain::WorkerState;
 
 namespace {
 
+void show_requests(WorkerRegistry::Entry& entry) {
+    const auto earliest = entry.requests.earliest();
+    entry.info.active_requests = static_cast<std::uint32_t>(entry.requests.size());
+    entry.info.deadline = earliest ? std::optional(to_rfc3339(*earliest)) : std::nullopt;
+}
+
 std::unexpected<Error> wrong_state(const api::WorkerInfo& info, std::string_view what) {
     return fail(
         Errc::conflict,
@@ -27,13 +33,26 @@ WorkerRegistry::Lease& WorkerRegistry::Lease::operator=(Lease&& other) noexcept 
         registry_ = std::exchange(other.registry_, nullptr);
         id_ = std::move(other.id_);
         slot_ = other.slot_;
+        tracked_ = std::exchange(other.tracked_, std::nullopt);
     }
     return *this;
 }
 
+void WorkerRegistry::Lease::track(std::string request_id, Duration left) {
+    RBEE_ASSERT(registry_ != nullptr && !tracked_);
+    const auto found = registry_->entries_.find(id_);
+    if (found == registry_->entries_.end()) {
+        return;
+    }
+    const WallTime deadline =
+        registry_->clock_.wall() + std::chrono::duration_cast<WallTime::duration>(left);
+    tracked_ = found->second.requests.add(std::move(request_id), deadline);
+    show_requests(found->second);
+}
+
 void WorkerRegistry::Lease::reset() {
     if (WorkerRegistry* registry = std::exchange(registry_, nullptr)) {
-        registry->give_back(id_, slot_);
+        registry->give_back(*this);
     }
 }
 
@@ -253,14 +272,18 @@ Result<WorkerRegistry::Lease> WorkerRegistry::take(std::string_view id, bool slo
     return Lease(*this, entry.info.id, slot);
 }
 
-void WorkerRegistry::give_back(const std::string& id, bool slot) {
-    const auto found = entries_.find(id);
+void WorkerRegistry::give_back(const Lease& lease) {
+    const auto found = entries_.find(lease.id_);
     if (found == entries_.end()) {
         return; // removed while the request was on its way out
     }
     Entry& entry = found->second;
     entry.info.last_activity = to_rfc3339(clock_.wall());
-    if (slot) {
+    if (lease.tracked_) {
+        entry.requests.remove(*lease.tracked_);
+        show_requests(entry);
+    }
+    if (lease.slot_) {
         RBEE_ASSERT(entry.in_flight > 0);
         --entry.in_flight;
         settle_and_tell(entry);

@@ -3,6 +3,7 @@
 #include "rbee/api/types.hpp"
 #include "rbee/base/clock.hpp"
 #include "rbee/base/result.hpp"
+#include "rbee/hive/active_requests.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -31,6 +32,7 @@ public:
     struct Entry {
         api::WorkerInfo info;
         std::uint32_t in_flight = 0;
+        ActiveRequests requests; ///< Those that its leases track.
         TimePoint started;
         TimePoint progressed;       ///< Last sign that loading goes on.
         bool called_back = false;   ///< The worker has reported at least once.
@@ -47,17 +49,21 @@ public:
             : registry_(&registry), id_(std::move(id)), slot_(slot) {}
         Lease(Lease&& other) noexcept
             : registry_(std::exchange(other.registry_, nullptr)), id_(std::move(other.id_)),
-              slot_(other.slot_) {}
+              slot_(other.slot_), tracked_(std::exchange(other.tracked_, std::nullopt)) {}
         Lease& operator=(Lease&& other) noexcept;
         Lease(const Lease&) = delete;
         Lease& operator=(const Lease&) = delete;
         ~Lease() { reset(); }
+        /// Shows the request, which has `left` until its deadline, at its worker. Once.
+        void track(std::string request_id, Duration left);
         void reset();
 
     private:
+        friend class WorkerRegistry;
         WorkerRegistry* registry_ = nullptr;
         std::string id_;
         bool slot_ = false;
+        std::optional<ActiveRequests::Key> tracked_;
     };
 
     WorkerRegistry(const Clock& clock, Limits limits) : clock_(clock), limits_(limits) {}
@@ -113,7 +119,7 @@ public:
 
 private:
     [[nodiscard]] Result<Entry*> require(std::string_view id);
-    void give_back(const std::string& id, bool slot);
+    void give_back(const Lease& lease);
     void settle(Entry& entry);
     void settle_and_tell(Entry& entry);
     void end(Entry& entry, domain::WorkerState state, std::string reason);

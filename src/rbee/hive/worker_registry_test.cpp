@@ -84,6 +84,42 @@ TEST_F(WorkerRegistryTest, Slots_are_counted_and_given_back) {
     EXPECT_EQ(info("w").slots_available, 1U);
 }
 
+TEST_F(WorkerRegistryTest, Tracked_requests_show_their_earliest_deadline_and_go_with_their_lease) {
+    make_ready("w", 2);
+    make_ready("other");
+    auto late = registry_.take("w", true);
+    auto soon = registry_.take("w", false);
+    ASSERT_TRUE(late && soon);
+    EXPECT_EQ(info("w").active_requests, 0U);
+    EXPECT_FALSE(info("w").deadline);
+    late->track("r-1", 30s);
+    soon->track("r-1", 1500ms); // ids are up to clients
+    EXPECT_EQ(info("w").active_requests, 2U);
+    EXPECT_EQ(info("w").deadline, "2026-01-01T00:00:01.500Z");
+    EXPECT_EQ(registry_.find("w")->requests.by_deadline().begin()->second, "r-1");
+    EXPECT_EQ(info("other").active_requests, 0U);
+    soon->reset();
+    EXPECT_EQ(info("w").deadline, "2026-01-01T00:00:30.000Z");
+    {
+        const WorkerRegistry::Lease moved = std::move(*late);
+        EXPECT_EQ(info("w").active_requests, 1U);
+    }
+    EXPECT_EQ(info("w").active_requests, 0U);
+    EXPECT_FALSE(info("w").deadline);
+    EXPECT_TRUE(registry_.find("w")->requests.by_deadline().empty());
+}
+
+TEST_F(WorkerRegistryTest, A_worker_that_has_gone_keeps_no_requests) {
+    make_ready("w");
+    auto lease = registry_.take("w", true);
+    ASSERT_TRUE(lease);
+    lease->track("r-1", 30s);
+    ASSERT_TRUE(registry_.exited("w", "killed by signal 9 (SIGKILL)"));
+    lease->reset();
+    EXPECT_EQ(info("w").active_requests, 0U);
+    EXPECT_FALSE(info("w").deadline);
+}
+
 TEST_F(WorkerRegistryTest, An_exit_while_loading_is_a_failure_with_its_reason) {
     start("w");
     EXPECT_EQ(*registry_.exited("w", "no such file (exit code 1)"), WorkerState::failed);

@@ -17,7 +17,7 @@ namespace {
 using Kind = RelayOutcome::Kind;
 
 bool is_passed_on(std::string_view name) {
-    constexpr std::array<std::string_view, 17> known = {
+    constexpr std::array<std::string_view, 15> known = {
         "Accept",
         "Accept-Language",
         "Anthropic-Beta",
@@ -30,9 +30,7 @@ bool is_passed_on(std::string_view name) {
         "Traceparent",
         "Tracestate",
         "User-Agent",
-        "X-Deadline",
-        "X-Request-Deadline",
-        "X-Request-Timeout-Ms",
+        "X-Deadline-Policy",
         "X-Span-Id",
         "X-Trace-Id",
     };

@@ -1,5 +1,6 @@
 #include "rbee/queen/app.hpp"
 
+#include "rbee/api/deadlines.hpp"
 #include "rbee/api/gate.hpp"
 #include "rbee/api/running.hpp"
 #include "rbee/auth/bearer.hpp"
@@ -161,6 +162,8 @@ private:
     HiveClient hives_;
     Dispatcher dispatcher_;
     api::RunningRequests running_;
+    runtime::DeadlineTimers deadline_timers_{context_.get_executor()};
+    api::Deadlines deadlines_;
     api::Gate gate_;
     Gateway gateway_;
     InfoRoutes info_routes_;
@@ -192,6 +195,7 @@ App::App(
           {fleet_, hives_, timers_, log_, queen_metrics_},
           {.capacity = options.queue_capacity, .wait_max = options.queue_wait}
       ),
+      deadlines_({deadline_timers_, log_, metrics_, "rbee_queen"}, {options.deadline}),
       gate_(
           authenticator_,
           log_,
@@ -202,7 +206,9 @@ App::App(
            .metrics_auth = options.metrics_auth,
            .connections = connection_rule(options.tls_files)}
       ),
-      gateway_({fleet_, dispatcher_, hives_, running_, timers_.clock(), log_, queen_metrics_}),
+      gateway_(
+          {fleet_, dispatcher_, hives_, running_, deadlines_, timers_.clock(), log_, queen_metrics_}
+      ),
       info_routes_({fleet_, dispatcher_, running_, timers_.clock(), [this] { request_stop(); }}),
       worker_routes_({fleet_, hives_, log_}), hive_routes_({fleet_, hives_, nodes_, timers_, log_}),
       server_(context_.get_executor(), reaper_, options.http),
@@ -514,6 +520,7 @@ asio::awaitable<void> App::stop_all() {
     co_await server_.stop();
     co_await tasks_.stop();
     client_.close_idle();
+    deadline_timers_.stop();
     reaper_.stop();
     log_.info("stopped", "queen-rbee has stopped");
 }

@@ -25,9 +25,14 @@ constexpr int repeats_max = 2;
 /// exact but for requests that just ended and clients that go past the queen.
 constexpr Duration busy_hold = std::chrono::milliseconds(100);
 constexpr Duration not_ready_hold = std::chrono::milliseconds(250);
-/// An answer that is not streamed comes only when all of it is ready.
-constexpr Duration answer_max = std::chrono::minutes(10);
+/// The deadline ends a request; this only is for a hive that does not notice.
+constexpr Duration beyond_deadline = std::chrono::seconds(1);
 constexpr std::size_t error_bytes_max = 256UL * 1024;
+
+/// What has stopped a request in the queen: its deadline, or what `error` says.
+Error stopped_by(const api::RequestDeadline& deadline, const Error& error) {
+    return error.code == Errc::cancelled && deadline.passed() ? deadline.error() : error;
+}
 
 /// The error as a started stream of this dialect shows it.
 Error for_stream(Error error, api::StreamDialect dialect) {
@@ -50,9 +55,17 @@ struct Gateway::Attempt {
     Error error;                ///< What to answer if this was the last attempt.
 };
 
+/// One request on its way.
+struct Gateway::Request {
+    http::Exchange& exchange;
+    InferenceJob job;
+    api::RequestDeadline& deadline;
+};
+
 Gateway::Gateway(Parts parts)
     : fleet_(parts.fleet), dispatcher_(parts.dispatcher), hives_(parts.hives),
-      running_(parts.running), clock_(parts.clock), log_(parts.log), metrics_(parts.metrics) {}
+      running_(parts.running), deadlines_(parts.deadlines), clock_(parts.clock), log_(parts.log),
+      metrics_(parts.metrics) {}
 
 void Gateway::mount(http::Router& router) {
     const auto add = [&](const char* method, const char* path, auto member) {
@@ -102,7 +115,12 @@ asio::awaitable<void> Gateway::handle_inference(http::Exchange& exchange) {
         co_return co_await answer_error(exchange, model.error());
     }
     InferenceJob job{
-        exchange.head().target, std::move(*body), {std::move(*model), {}}, fields->job_id
+        .target = exchange.head().target,
+        .body = std::move(*body),
+        .wanted = {std::move(*model), {}},
+        .job_id = fields->job_id,
+        .deadline_ms = fields->deadline_ms,
+        .stream = fields->stream,
     };
     co_await serve(exchange, std::move(job));
 }
@@ -125,6 +143,7 @@ asio::awaitable<void> Gateway::answer_error(http::Exchange& exchange, Error erro
     metrics_.request_done(
         exchange.head().path,
         error.code == Errc::cancelled ? "cancelled"
+        : code == "REQUEST_TIMEOUT"   ? "deadline"
         : code == "QUEUE_FULL"        ? "queue_full"
         : code == "NO_IDLE_WORKERS"   ? "no_worker"
         : status < 500                ? "client_error"
@@ -158,36 +177,21 @@ asio::awaitable<void> Gateway::answer_error(http::Exchange& exchange, Error erro
 asio::awaitable<void> Gateway::serve(http::Exchange& exchange, InferenceJob job) {
     const auto listed = running_.add({exchange.correlation_id(), job.job_id}, exchange.cancel());
     const auto log = log_.with_correlation(exchange.correlation_id());
-    log.info("inference_start", "Starting inference", {{"model", job.wanted.model}});
-    auto demand = std::make_shared<Demand>(
-        Demand{job.wanted, exchange.correlation_id(), &exchange.cancel(), std::nullopt}
+    const auto deadline = deadlines_.begin(
+        exchange, {.model = job.wanted.model, .deadline_ms = job.deadline_ms, .stream = job.stream}
     );
-    Attempt last;
-    for (int repeats = 0; repeats <= repeats_max;) {
-        auto lease = co_await dispatcher_.acquire(demand);
-        if (!lease) {
-            co_return co_await answer_error(exchange, lease.error());
-        }
-        Worker& worker = lease->worker();
-        metrics_.queue_wait(clock_.now() - exchange.received_at());
-        log.info(
-            "worker_assigned",
-            "a worker was chosen",
-            {{"worker_id", worker.info.id}, {"hive", worker.hive}}
-        );
-        metrics_.attempt();
-        metrics_.in_flight(1);
-        last = co_await attempt(exchange, job, worker);
-        metrics_.in_flight(-1);
-        if (last.next == Attempt::Next::done) {
-            break;
-        }
-        metrics_.requeue();
-        repeats += last.next == Attempt::Next::repeat ? 1 : 0;
-        log.info(
-            "inference_requeue", "the hive refused; trying again", {{"cause", last.error.what}}
-        );
+    if (!deadline) {
+        co_return co_await answer_error(exchange, deadline.error());
     }
+    log.info(
+        "inference_start",
+        "Starting inference",
+        {{"model", job.wanted.model}, {"deadline", (*deadline)->deadline().forward_absolute}}
+    );
+    Request request{exchange, std::move(job), **deadline};
+    request.deadline.enter(api::Stage::queued);
+    const Attempt last = co_await try_workers(request);
+    count_expired(request, last.error);
     if (!exchange.started()) {
         co_return co_await answer_error(exchange, last.error);
     }
@@ -202,36 +206,88 @@ asio::awaitable<void> Gateway::serve(http::Exchange& exchange, InferenceJob job)
     );
 }
 
-asio::awaitable<Gateway::Attempt>
-Gateway::attempt(http::Exchange& exchange, const InferenceJob& job, Worker& worker) {
-    http::ClientRequest request;
-    request.method = "POST";
-    request.target = job.target;
-    request.body = job.body;
-    request.headers = http::forwardable(exchange.head().headers);
-    request.headers.add("X-Correlation-Id", exchange.correlation_id());
-    request.headers.add("X-Rbee-Worker", worker.info.id);
+asio::awaitable<Gateway::Attempt> Gateway::try_workers(Request& request) {
+    http::Exchange& exchange = request.exchange;
+    const auto log = log_.with_correlation(exchange.correlation_id());
+    auto demand = std::make_shared<Demand>(
+        Demand{request.job.wanted, exchange.correlation_id(), &exchange.cancel(), std::nullopt}
+    );
+    Attempt last;
+    for (int repeats = 0; repeats <= repeats_max;) {
+        auto lease = co_await dispatcher_.acquire(demand);
+        if (!lease) {
+            const Error error = stopped_by(request.deadline, lease.error());
+            co_return Attempt{Attempt::Next::done, "failed", error};
+        }
+        request.deadline.assigned();
+        Worker& worker = lease->worker();
+        metrics_.queue_wait(clock_.now() - exchange.received_at());
+        log.info(
+            "worker_assigned",
+            "a worker was chosen",
+            {{"worker_id", worker.info.id}, {"hive", worker.hive}}
+        );
+        metrics_.attempt();
+        metrics_.in_flight(1);
+        last = co_await attempt(request, worker);
+        metrics_.in_flight(-1);
+        if (last.next == Attempt::Next::done) {
+            break;
+        }
+        metrics_.requeue();
+        repeats += last.next == Attempt::Next::repeat ? 1 : 0;
+        log.info(
+            "inference_requeue", "the hive refused; trying again", {{"cause", last.error.what}}
+        );
+    }
+    co_return last;
+}
+
+void Gateway::count_expired(const Request& request, const Error& error) {
+    if (error.wire_code == "REQUEST_TIMEOUT") {
+        deadlines_.expired(request.deadline);
+    }
+}
+
+asio::awaitable<Gateway::Attempt> Gateway::attempt(Request& request, Worker& worker) {
+    http::Exchange& exchange = request.exchange;
+    if (request.deadline.passed()) {
+        co_return Attempt{Attempt::Next::done, "deadline", request.deadline.error()};
+    }
+    request.deadline.enter(api::Stage::connecting);
+    http::ClientRequest message;
+    message.method = "POST";
+    message.target = request.job.target;
+    message.body = request.job.body;
+    message.headers = http::forwardable(exchange.head().headers);
+    message.headers.add("X-Correlation-Id", exchange.correlation_id());
+    message.headers.add("X-Rbee-Worker", worker.info.id);
+    request.deadline.forward(message.headers);
     http::CallOptions limits;
-    limits.head_limit = answer_max;
-    limits.body_limit = answer_max;
+    limits.head_limit = request.deadline.left() + beyond_deadline;
+    limits.body_limit = limits.head_limit;
     limits.cancel = &exchange.cancel();
-    const auto upstream = co_await hives_.open(worker.endpoint, std::move(request), limits);
+    request.deadline.enter(request.job.stream ? api::Stage::prefill : api::Stage::inference);
+    request.deadline.handed_over();
+    const auto upstream = co_await hives_.open(worker.endpoint, std::move(message), limits);
     if (!upstream) {
-        co_return not_opened(exchange, worker, upstream.error());
+        co_return not_opened(request, worker, upstream.error());
     }
     if ((*upstream)->head().status >= 400) {
         auto ended = co_await refused(exchange, worker, **upstream);
         co_return ended;
     }
-    auto ended = co_await relay(exchange, worker, **upstream);
+    // Workers hold the head of an answer back until there is something to say.
+    request.deadline.enter(api::Stage::decode);
+    auto ended = co_await relay(request, worker, **upstream);
     co_return ended;
 }
 
-Gateway::Attempt Gateway::not_opened(http::Exchange& exchange, Worker& worker, const Error& error) {
+Gateway::Attempt Gateway::not_opened(Request& request, Worker& worker, const Error& error) {
     if (error.code == Errc::cancelled) {
-        return {Attempt::Next::done, "cancelled", error};
+        return {Attempt::Next::done, "cancelled", stopped_by(request.deadline, error)};
     }
-    log_.with_correlation(exchange.correlation_id())
+    log_.with_correlation(request.exchange.correlation_id())
         .warn("hive_failed", error.what, {{"hive", worker.hive}, {"worker_id", worker.info.id}});
     if (error.code == Errc::unavailable) {
         // Nothing was sent. Its next report makes it available again.
@@ -281,8 +337,10 @@ Gateway::refused(http::Exchange& exchange, Worker& worker, http::ResponseStream&
     response.content_type =
         std::string(head.headers.find("Content-Type").value_or("application/json"));
     response.body = std::move(body);
-    if (const auto after = head.headers.find("Retry-After")) {
-        response.headers.add("Retry-After", std::string(*after));
+    for (const char* kept : {"Retry-After", "X-Deadline-Exceeded", "x-should-retry"}) {
+        if (const auto value = head.headers.find(kept)) {
+            response.headers.add(kept, std::string(*value));
+        }
     }
     response.headers.add("X-Rbee-Worker", worker.info.id);
     response.headers.add("X-Rbee-Hive", worker.hive);
@@ -294,26 +352,32 @@ Gateway::refused(http::Exchange& exchange, Worker& worker, http::ResponseStream&
 }
 
 asio::awaitable<Gateway::Attempt>
-Gateway::relay(http::Exchange& exchange, const Worker& worker, http::ResponseStream& upstream) {
+Gateway::relay(Request& request, const Worker& worker, http::ResponseStream& upstream) {
+    http::Exchange& exchange = request.exchange;
     const auto dialect = api::stream_dialect_of(exchange.head().path);
     const std::string& id = exchange.correlation_id();
     http::Headers who;
     who.add("X-Rbee-Worker", worker.info.id);
     who.add("X-Rbee-Hive", worker.hive);
-    const auto frame = [dialect, &id](const Error& error) {
-        return api::error_frame(dialect, for_stream(error, dialect), id);
+    const auto frame = [dialect, &id, &request](const Error& error) {
+        return api::error_frame(
+            dialect, for_stream(stopped_by(request.deadline, error), dialect), id
+        );
     };
     const auto outcome = co_await http::relay(upstream, exchange, frame, std::move(who));
     if (outcome.first_byte_at) {
         metrics_.first_byte(*outcome.first_byte_at - exchange.received_at());
     }
-    const Error error = outcome.error.value_or(Error{Errc::internal, "", {}});
+    const Error error =
+        stopped_by(request.deadline, outcome.error.value_or(Error{Errc::internal, "", {}}));
     switch (outcome.kind) {
     case http::RelayOutcome::Kind::complete:
         co_return Attempt{Attempt::Next::done, "ok", error};
     case http::RelayOutcome::Kind::upstream_failed: {
         const bool cancelled = error.code == Errc::cancelled;
-        co_return Attempt{Attempt::Next::done, cancelled ? "cancelled" : "broken", error};
+        const bool late = error.wire_code == "REQUEST_TIMEOUT";
+        const char* how = cancelled ? "cancelled" : late ? "deadline" : "broken";
+        co_return Attempt{Attempt::Next::done, how, error};
     }
     case http::RelayOutcome::Kind::client_gone:
         break;

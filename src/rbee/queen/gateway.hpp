@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rbee/api/deadlines.hpp"
 #include "rbee/api/running.hpp"
 #include "rbee/http/client.hpp"
 #include "rbee/http/exchange.hpp"
@@ -31,6 +32,7 @@ public:
         Dispatcher& dispatcher;
         HiveClient& hives;
         api::RunningRequests& running;
+        api::Deadlines& deadlines;
         const Clock& clock;
         const telemetry::Logger& log;
         QueenMetrics& metrics;
@@ -42,25 +44,28 @@ public:
 
 private:
     struct Attempt;
+    struct Request;
 
     [[nodiscard]] boost::asio::awaitable<void> handle_inference(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> handle_task(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> handle_cancel(http::Exchange& exchange);
 
     [[nodiscard]] boost::asio::awaitable<void> serve(http::Exchange& exchange, InferenceJob job);
+    [[nodiscard]] boost::asio::awaitable<Attempt> try_workers(Request& request);
+    [[nodiscard]] boost::asio::awaitable<Attempt> attempt(Request& request, Worker& worker);
     [[nodiscard]] boost::asio::awaitable<Attempt>
-    attempt(http::Exchange& exchange, const InferenceJob& job, Worker& worker);
-    [[nodiscard]] boost::asio::awaitable<Attempt>
-    relay(http::Exchange& exchange, const Worker& worker, http::ResponseStream& upstream);
+    relay(Request& request, const Worker& worker, http::ResponseStream& upstream);
     [[nodiscard]] boost::asio::awaitable<Attempt>
     refused(http::Exchange& exchange, Worker& worker, http::ResponseStream& upstream);
-    [[nodiscard]] Attempt not_opened(http::Exchange& exchange, Worker& worker, const Error& error);
+    [[nodiscard]] Attempt not_opened(Request& request, Worker& worker, const Error& error);
+    void count_expired(const Request& request, const Error& error);
     [[nodiscard]] boost::asio::awaitable<void> answer_error(http::Exchange& exchange, Error error);
 
     Fleet& fleet_;
     Dispatcher& dispatcher_;
     HiveClient& hives_;
     api::RunningRequests& running_;
+    api::Deadlines& deadlines_;
     const Clock& clock_;
     telemetry::Logger log_;
     QueenMetrics& metrics_;

@@ -97,6 +97,7 @@ protected:
     struct Limits {
         std::size_t capacity = 100;
         Duration wait = std::chrono::seconds(5);
+        domain::DeadlinePolicy deadline = {};
     };
 
     void start(Limits limits) {
@@ -104,8 +105,19 @@ protected:
             Dispatcher::Parts{fleet_, hives_, timers_, log_, queen_metrics_},
             domain::Admission::Limits{.capacity = limits.capacity, .wait_max = limits.wait}
         );
+        deadlines_ = std::make_unique<api::Deadlines>(
+            api::Deadlines::Parts{deadline_timers_, log_, metrics_, "test"},
+            api::Deadlines::Policies{limits.deadline}
+        );
         gateway_ = std::make_unique<Gateway>(Gateway::Parts{
-            fleet_, *dispatcher_, hives_, running_, timers_.clock(), log_, queen_metrics_
+            fleet_,
+            *dispatcher_,
+            hives_,
+            running_,
+            *deadlines_,
+            timers_.clock(),
+            log_,
+            queen_metrics_
         });
         gateway_->mount(gate_.router());
         info_ = std::make_unique<InfoRoutes>(InfoRoutes::Parts{
@@ -233,6 +245,8 @@ protected:
         {.program = "queen-rbee", .prefix = "rbee_queen", .clock = timers_.clock()}
     };
     std::unique_ptr<Dispatcher> dispatcher_;
+    runtime::DeadlineTimers deadline_timers_{context_.get_executor()};
+    std::unique_ptr<api::Deadlines> deadlines_;
     std::unique_ptr<Gateway> gateway_;
     std::unique_ptr<InfoRoutes> info_;
     std::unique_ptr<WorkerRoutes> workers_;

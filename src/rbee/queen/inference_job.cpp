@@ -97,9 +97,16 @@ Result<InferenceJob> make_task(const Fleet& fleet, json::object body) {
     for (const char* mine : {"node", "backend", "device"}) {
         body.erase(mine);
     }
+    const auto deadline_ms = api::get_unsigned(body, "deadline_ms");
+    if (!deadline_ms) {
+        return error_of(deadline_ms);
+    }
     body["job_id"] = job_id;
     body["stream"] = true;
-    return InferenceJob{"/v1/inference", json::serialize(body), {std::move(*model), *node}, job_id};
+    InferenceJob job{"/v1/inference", json::serialize(body), {std::move(*model), *node}, job_id};
+    job.deadline_ms = *deadline_ms;
+    job.stream = true;
+    return job;
 }
 
 } // namespace rbee::queen

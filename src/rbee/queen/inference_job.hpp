@@ -6,6 +6,8 @@
 
 #include <boost/json/object.hpp>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 namespace rbee::queen {
@@ -16,6 +18,8 @@ struct InferenceJob {
     std::string body;
     domain::Wanted wanted;
     std::string job_id;
+    std::optional<std::int64_t> deadline_ms = {}; ///< As the body says.
+    bool stream = false;
 };
 
 /// The canonical name of the model that a request asks for; the only one there is when it names

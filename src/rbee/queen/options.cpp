@@ -110,6 +110,60 @@ Result<void> complete_tls(Options& options) {
     return pki::check_tls_files(options.tls_files);
 }
 
+auto deadline_s(domain::milliseconds domain::DeadlinePolicy::* member, const char* flag) {
+    return [=](Options& options, const std::string& text) -> Result<void> {
+        const auto value = config::parse_number(flag, text, {1, 86'400});
+        if (!value) {
+            return error_of(value);
+        }
+        options.deadline.*member = std::chrono::seconds(*value);
+        return {};
+    };
+}
+
+Result<void> set_strict(Options& options, const std::string& text) {
+    if (text != "on" && text != "off") {
+        return fail(Errc::invalid_argument, "--deadline-strict must be on or off");
+    }
+    options.deadline.strict = text == "on";
+    return {};
+}
+
+/// For requests that bring no deadline of their own, and the bound for those that do.
+std::vector<Setting> deadline_settings() {
+    return {
+        {"--deadline-s",
+         "RBEE_DEADLINE_S",
+         "deadline.default_s",
+         "Time for an answer when the request names none, in seconds [30]",
+         deadline_s(&domain::DeadlinePolicy::whole, "--deadline-s"),
+         true},
+        {"--deadline-first-token-s",
+         "RBEE_DEADLINE_FIRST_TOKEN_S",
+         "deadline.first_token_s",
+         "The same for the first token of a stream, in seconds [30]",
+         deadline_s(&domain::DeadlinePolicy::first_token, "--deadline-first-token-s"),
+         true},
+        {"--deadline-stream-s",
+         "RBEE_DEADLINE_STREAM_S",
+         "deadline.stream_s",
+         "The same for a whole stream, in seconds [600]",
+         deadline_s(&domain::DeadlinePolicy::stream_total, "--deadline-stream-s"),
+         true},
+        {"--deadline-max-s",
+         "RBEE_DEADLINE_MAX_S",
+         "deadline.max_s",
+         "No request gets more time than this, in seconds [1800]",
+         deadline_s(&domain::DeadlinePolicy::cap, "--deadline-max-s"),
+         true},
+        {"--deadline-strict",
+         "RBEE_DEADLINE_STRICT",
+         "deadline.strict",
+         "Whether --deadline-s holds for streams as a whole too: on or off [off]",
+         set_strict},
+    };
+}
+
 /// The queen herself.
 std::vector<Setting> own_settings() {
     return {
@@ -238,6 +292,7 @@ std::vector<Setting> local_hive_settings() {
 const std::vector<Setting>& settings() {
     static const std::vector<Setting> all = [] {
         std::vector<Setting> out = own_settings();
+        std::ranges::move(deadline_settings(), std::back_inserter(out));
         std::ranges::move(local_hive_settings(), std::back_inserter(out));
         for (const http::EdgeSetting& edge : http::edge_settings()) {
             out.push_back(

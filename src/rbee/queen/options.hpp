@@ -2,6 +2,7 @@
 
 #include "rbee/base/result.hpp"
 #include "rbee/config/paths.hpp"
+#include "rbee/domain/deadline.hpp"
 #include "rbee/http/server.hpp"
 #include "rbee/pki/tls_files.hpp"
 #include "rbee/telemetry/log.hpp"
@@ -46,6 +47,7 @@ struct Options {
     std::string hive_binary;
     std::string models_dir;             ///< Empty: the hive's own default.
     std::optional<std::uint32_t> slots; ///< For each worker; the hive's default when absent.
+    domain::DeadlinePolicy deadline;    ///< For requests that bring no deadline, and the cap.
     http::ServerOptions http;           ///< Limits and browser rules of the listener.
     telemetry::LogStyle log;
 };

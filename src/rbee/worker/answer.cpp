@@ -24,13 +24,21 @@ void describe_end(const engine::End& end, json::object& out) {
     out["tokens_out"] = end.usage.completion_tokens;
     out["tokens_in"] = end.usage.prompt_tokens;
     out["decode_time_ms"] = whole_ms(end.usage.decode_ms);
-    out["stop_reason"] = to_string(end.stop);
+    const bool cut = ended_by_deadline(end);
+    out["stop_reason"] = to_string(cut ? engine::StopReason::max_tokens : end.stop);
+    if (cut) {
+        out["truncated_by"] = "deadline";
+    }
     if (end.stop == engine::StopReason::stop_sequence) {
         out["stop_sequence_matched"] = end.stop_sequence;
     }
 }
 
 } // namespace
+
+bool ended_by_deadline(const engine::End& end) {
+    return end.stop == engine::StopReason::cancelled && end.cancel_reason == CancelReason::deadline;
+}
 
 std::string_view to_string(engine::StopReason reason) {
     switch (reason) {

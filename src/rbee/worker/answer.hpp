@@ -19,7 +19,8 @@ public:
     [[nodiscard]] virtual bool streaming() const = 0;
     /// Appends what `chunk` means for the client; nothing when it has no content yet.
     virtual void add(const engine::Chunk& chunk, TimePoint made_at, std::string& out) = 0;
-    /// Appends what comes behind the last chunk of a generation that ended well.
+    /// Appends what comes behind the last chunk of a generation that ended well, or that its
+    /// deadline ended after the first token when what there is counts as the answer.
     virtual void finish(const engine::End& end, std::string& out) = 0;
     /// How an error shows inside a stream of this dialect.
     [[nodiscard]] virtual api::StreamDialect error_dialect() const = 0;
@@ -75,6 +76,8 @@ private:
     TimePoint first_token_at_;
     TimePoint metrics_at_;
 };
+
+[[nodiscard]] bool ended_by_deadline(const engine::End& end);
 
 /// MAX_TOKENS, EOS, STOP_SEQUENCE, CANCELLED or ERROR.
 [[nodiscard]] std::string_view to_string(engine::StopReason reason);

@@ -153,6 +153,7 @@ Settings WorkerApp::make_settings(const WorkerOptions& options) {
 Outside WorkerApp::make_outside() {
     return {
         .timers = timers_,
+        .deadline_timers = deadline_timers_,
         .engine = *engine_,
         .log = log_,
         .metrics = metrics_,
@@ -294,6 +295,7 @@ asio::awaitable<void> WorkerApp::shut_down() {
     co_await tasks_.stop();
     lifeline_.reset();
     client_.close_idle();
+    deadline_timers_.stop();
     reaper_.stop();
 }
 

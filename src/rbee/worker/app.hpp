@@ -11,6 +11,7 @@
 #include "rbee/http/server.hpp"
 #include "rbee/process/lifeline.hpp"
 #include "rbee/runtime/blocking.hpp"
+#include "rbee/runtime/deadline_timers.hpp"
 #include "rbee/runtime/task_group.hpp"
 #include "rbee/runtime/timers.hpp"
 #include "rbee/telemetry/log.hpp"
@@ -77,6 +78,7 @@ private:
     WorkerOptions options_;
     boost::asio::io_context loop_{1};
     runtime::SystemTimers timers_{loop_.get_executor()};
+    runtime::DeadlineTimers deadline_timers_{loop_.get_executor()};
     http::Reaper reaper_{loop_.get_executor()};
     telemetry::Logger log_;
     telemetry::Metrics metrics_;

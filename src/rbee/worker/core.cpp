@@ -7,6 +7,7 @@ namespace rbee::worker {
 Core::Core(Settings with, Outside outside)
     : settings(std::move(with)), timers(outside.timers), engine(outside.engine), log(outside.log),
       random(std::move(outside.random)), metrics(outside.metrics, outside.timers.clock().wall()),
+      deadlines({outside.deadline_timers, outside.log, outside.metrics, "rbee_worker"}, {}),
       status(timers, [this] { show(); }), slots([this](std::uint32_t) { show(); }), idle(timers),
       running([this] { idle.notify_all(); }) {
     show();

@@ -1,8 +1,10 @@
 #pragma once
 
+#include "rbee/api/deadlines.hpp"
 #include "rbee/api/running.hpp"
 #include "rbee/base/clock.hpp"
 #include "rbee/engine/engine.hpp"
+#include "rbee/runtime/deadline_timers.hpp"
 #include "rbee/runtime/timers.hpp"
 #include "rbee/telemetry/log.hpp"
 #include "rbee/telemetry/metrics.hpp"
@@ -32,6 +34,7 @@ struct Settings {
 /// The things outside that the endpoints use; all outlive them.
 struct Outside {
     runtime::Timers& timers;
+    runtime::DeadlineTimers& deadline_timers;
     engine::Engine& engine;
     telemetry::Logger& log;
     telemetry::Metrics& metrics;
@@ -53,6 +56,7 @@ struct Core {
     telemetry::Logger& log;
     std::function<std::uint64_t()> random;
     WorkerMetrics metrics;
+    api::Deadlines deadlines;
     WorkerStatus status;
     SlotPool slots;
     runtime::Notifier idle; ///< Told when the last running request has gone.

@@ -7,7 +7,9 @@
 #include <boost/json/object.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <utility>
 
 namespace rbee::worker {
@@ -87,25 +89,42 @@ asio::awaitable<void> Generation::run() {
         co_return;
     }
     const auto listed = core_.running.add(plan_.ids, exchange_.cancel());
+    plan_.deadline->assigned();
+    plan_.deadline->enter(plan_.answer->streaming() ? api::Stage::prefill : api::Stage::inference);
     log_.info(
         "inference_start",
         "inference started",
         {{"dialect", to_string(plan_.dialect)},
          {"job_id", plan_.ids.back()},
          {"stream", plan_.answer->streaming()},
+         {"deadline", plan_.deadline->deadline().forward_absolute},
          {"slots_busy", core_.slots.busy()}}
     );
     const engine::End end = co_await pump();
     // The engine has let go: the next request may come while the rest of the answer is written.
     slot.reset();
+    if (cancelled_at_ && end.stop == engine::StopReason::cancelled) {
+        core_.metrics.slot_free(core_.timers.clock().now() - *cancelled_at_);
+    }
     account(end);
     log_end(end);
-    if (ended_well(end)) {
+    if (counts_as_answer(end)) {
+        core_.deadlines.expired(*plan_.deadline);
+    }
+    if (ended_well(end) || counts_as_answer(end)) {
         plan_.answer->finish(end, out_);
         co_await complete();
         co_return;
     }
     auto failure = failure_of(end, exchange_.started());
+    if (failure && failure->code == Errc::timeout) {
+        core_.deadlines.expired(*plan_.deadline);
+        const std::string event_code = failure->wire_code;
+        failure = plan_.deadline->error();
+        if (plan_.dialect == engine::Dialect::infer && exchange_.started()) {
+            failure->wire_code = event_code;
+        }
+    }
     if (!failure || gone_) {
         exchange_.abort();
         co_return;
@@ -118,11 +137,12 @@ asio::awaitable<engine::End> Generation::pump() {
         {.id = engine_id_,
          .dialect = plan_.dialect,
          .body = std::move(plan_.body),
-         .stream = plan_.answer->streaming() || plan_.dialect == engine::Dialect::infer},
+         .stream = plan_.engine_streams},
         stream_.sink()
     );
     // After start(): a request that is cancelled already must find itself in the engine.
     const auto on_cancel = exchange_.cancel().on_cancel([this](CancelReason reason) {
+        cancelled_at_ = core_.timers.clock().now();
         core_.engine.cancel(engine_id_, reason);
     });
     while (true) {
@@ -145,12 +165,33 @@ void Generation::take(const GenerationStream::Piece& piece) {
     if (chunk.text.empty() && chunk.wire.empty() && chunk.token_ids.empty()) {
         return;
     }
-    if (last_token_at_) {
-        core_.metrics.next_token(piece.made_at - *last_token_at_);
-    } else {
+    if (cancelled_at_ && piece.made_at > *cancelled_at_) {
+        core_.metrics.tokens_after_cancel(std::max<std::size_t>(chunk.token_ids.size(), 1));
+    }
+    if (plan_.engine_streams && !last_token_at_) {
+        plan_.deadline->enter(api::Stage::decode);
         core_.metrics.first_token(piece.made_at - exchange_.received_at());
+    } else if (plan_.engine_streams) {
+        core_.metrics.next_token(piece.made_at - *last_token_at_);
     }
     last_token_at_ = piece.made_at;
+}
+
+/// Of an answer that the engine gives in one piece, only the engine knows when its tokens came.
+void Generation::time_whole(const engine::End& end) const {
+    if (plan_.engine_streams || !last_token_at_ || end.usage.completion_tokens == 0) {
+        return;
+    }
+    const std::chrono::duration<double, std::milli> decode(end.usage.decode_ms);
+    const auto whole = *last_token_at_ - exchange_.received_at();
+    core_.metrics.first_token(whole - std::chrono::duration_cast<Duration>(decode));
+    core_.metrics.next_tokens(
+        std::chrono::duration_cast<Duration>(decode), end.usage.completion_tokens - 1
+    );
+}
+
+bool Generation::counts_as_answer(const engine::End& end) const {
+    return ended_by_deadline(end) && plan_.deadline->partial() && last_token_at_;
 }
 
 asio::awaitable<void> Generation::send() {
@@ -223,6 +264,7 @@ asio::awaitable<void> Generation::show_error(Error error) {
 void Generation::account(const engine::End& end) {
     core_.metrics.request(plan_.dialect, outcome_of(end));
     core_.metrics.tokens(end.usage);
+    time_whole(end);
     if (end.stop == engine::StopReason::cancelled) {
         core_.metrics.cancelled(end.cancel_reason);
     }

@@ -17,9 +17,11 @@ namespace rbee::worker {
 /// A generation that was checked and may begin.
 struct Plan {
     engine::Dialect dialect = engine::Dialect::infer;
-    std::string body; ///< For the engine.
+    std::string body;           ///< For the engine.
+    bool engine_streams = true; ///< Tokens come one by one, also when the client wants one piece.
     std::unique_ptr<Answer> answer;
     std::vector<std::string> ids; ///< Under which a client may cancel it.
+    std::unique_ptr<api::RequestDeadline> deadline;
 };
 
 /// Runs one generation for one exchange: takes a slot, starts the engine, writes what comes, gives
@@ -41,6 +43,8 @@ private:
     [[nodiscard]] boost::asio::awaitable<void> refuse_busy();
     [[nodiscard]] boost::asio::awaitable<void> show_error(Error error);
     void take(const GenerationStream::Piece& piece);
+    void time_whole(const engine::End& end) const;
+    [[nodiscard]] bool counts_as_answer(const engine::End& end) const;
     void account(const engine::End& end);
     void log_end(const engine::End& end) const;
 
@@ -53,6 +57,7 @@ private:
     std::string out_;   ///< Not sent yet.
     bool gone_ = false; ///< The client does not read any more.
     std::optional<TimePoint> last_token_at_;
+    std::optional<TimePoint> cancelled_at_;
 };
 
 /// What to tell a client whose generation did not end well; nothing when there is nobody to tell.

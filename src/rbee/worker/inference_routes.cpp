@@ -7,6 +7,7 @@
 #include "rbee/domain/validate.hpp"
 #include "rbee/worker/generation.hpp"
 #include "rbee/worker/infer_request.hpp"
+#include "rbee/worker/partial_answer.hpp"
 
 #include <boost/json/object.hpp>
 
@@ -61,6 +62,19 @@ asio::awaitable<void> InferenceRoutes::infer(http::Exchange& exchange) {
         co_return;
     }
     const InferRequest& request = std::get<InferRequest>(parsed);
+    const auto deadline_ms = api::get_unsigned(*body, "deadline_ms");
+    auto deadline = deadline_ms
+                        ? core_.deadlines.begin(
+                              exchange,
+                              {.model = core_.settings.model_name,
+                               .deadline_ms = *deadline_ms,
+                               .stream = request.stream}
+                          )
+                        : Result<std::unique_ptr<api::RequestDeadline>>(error_of(deadline_ms));
+    if (!deadline) {
+        co_await refuse(exchange, Dialect::infer, deadline.error());
+        co_return;
+    }
     const std::string& correlation_id = exchange.correlation_id();
     const std::string job_id = request.job_id.empty() ? correlation_id : request.job_id;
     // Ours fits 32 bits, so that it comes back as it is when a client sends it again.
@@ -76,6 +90,7 @@ asio::awaitable<void> InferenceRoutes::infer(http::Exchange& exchange) {
             .streaming = request.stream,
         }),
         .ids = {correlation_id, job_id},
+        .deadline = std::move(*deadline),
     };
     Generation generation(core_, exchange, std::move(plan));
     co_await generation.run();
@@ -92,11 +107,25 @@ asio::awaitable<void> InferenceRoutes::generate(http::Exchange& exchange, Dialec
         co_await refuse(exchange, dialect, fields.error());
         co_return;
     }
+    auto deadline = core_.deadlines.begin(
+        exchange,
+        {.model = core_.settings.model_name,
+         .deadline_ms = fields->deadline_ms,
+         .stream = fields->stream}
+    );
+    if (!deadline) {
+        co_await refuse(exchange, dialect, deadline.error());
+        co_return;
+    }
+    auto answer = (*deadline)->partial() ? make_partial_answer(dialect, fields->stream, *body)
+                                         : std::make_unique<WireAnswer>(dialect, fields->stream);
     Plan plan{
         .dialect = dialect,
         .body = std::move(*body),
-        .answer = std::make_unique<WireAnswer>(dialect, fields->stream),
+        .engine_streams = fields->stream || (*deadline)->partial(),
+        .answer = std::move(answer),
         .ids = {exchange.correlation_id()},
+        .deadline = std::move(*deadline),
     };
     Generation generation(core_, exchange, std::move(plan));
     co_await generation.run();

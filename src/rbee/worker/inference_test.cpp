@@ -219,6 +219,34 @@ TEST_F(InferenceTest, NoticesThatTheClientHasGone) {
     EXPECT_EQ(post("/v1/inference", R"({"prompt":"p"})").status, 200);
 }
 
+TEST_F(InferenceTest, MeasuresHowSoonACancelledSlotIsFree) {
+    load();
+    engine_.set_fallback(endless());
+    Stream stream = open_endless("/v1/inference", R"({"prompt":"p"})");
+    read_until(*stream, "world");
+    fetch(request("DELETE", "/v1/inference/" + std::string(own_id)));
+    read_until(*stream, "");
+    expect_free();
+    EXPECT_TRUE(metric("rbee_worker_cancel_to_slot_free_seconds_count 1"));
+    EXPECT_TRUE(metric("rbee_worker_tokens_after_cancel_total 0"));
+    engine_.set_fallback(hello());
+    post("/v1/inference", R"({"prompt":"p"})");
+    EXPECT_TRUE(metric("rbee_worker_cancel_to_slot_free_seconds_count 1"));
+}
+
+TEST_F(InferenceTest, TimesTheTokensOfAnAnswerInOnePieceByWhatTheEngineSays) {
+    load();
+    engine::End end;
+    end.usage = {.prompt_tokens = 3, .completion_tokens = 5, .decode_ms = 800};
+    engine_.set_fallback({.chunks = {{.text = {}, .wire = "{}", .token_ids = {}}}, .end = end});
+    EXPECT_EQ(post("/v1/chat/completions", "{}").status, 200);
+    EXPECT_TRUE(metric("rbee_worker_time_to_first_token_seconds_count 1"));
+    EXPECT_TRUE(metric("rbee_worker_inter_token_seconds_count 4"));
+    EXPECT_TRUE(metric("rbee_worker_inter_token_seconds_sum 0.8"));
+    EXPECT_TRUE(metric(R"(rbee_worker_inter_token_seconds_bucket{le="0.1"} 0)"));
+    EXPECT_TRUE(metric(R"(rbee_worker_inter_token_seconds_bucket{le="0.25"} 4)"));
+}
+
 TEST_F(InferenceTest, NoticesThatTheClientHasGoneBeforeTheFirstToken) {
     load();
     engine_.set_fallback({.chunks = {}, .end = {}, .ends = false});

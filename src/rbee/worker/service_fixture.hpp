@@ -175,6 +175,7 @@ protected:
     boost::asio::io_context loop_{1};
     test::FakeClock clock_;
     test::FakeTimers timers_{clock_, loop_};
+    runtime::DeadlineTimers deadline_timers_{loop_.get_executor()};
     http::Reaper reaper_{loop_.get_executor()};
     std::shared_ptr<telemetry::LogCapture> capture_ = std::make_shared<telemetry::LogCapture>();
     telemetry::Logger log_{
@@ -195,7 +196,9 @@ protected:
                  .engine_args = {}},
             .pending_bytes_max = 1000,
         },
-        Outside{timers_, engine_, log_, metrics_, [] { return std::uint64_t{77}; }},
+        Outside{
+            timers_, deadline_timers_, engine_, log_, metrics_, [] { return std::uint64_t{77}; }
+        },
         authenticator_,
         [this] { ++shutdowns_; }
     };

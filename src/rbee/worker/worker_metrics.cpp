@@ -1,5 +1,6 @@
 #include "rbee/worker/worker_metrics.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 #include <vector>
@@ -48,6 +49,13 @@ const std::vector<double>& inter_token_buckets() {
     return buckets;
 }
 
+const std::vector<double>& slot_free_buckets() {
+    static const std::vector<double> buckets = {
+        0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
+    };
+    return buckets;
+}
+
 } // namespace
 
 std::string_view to_string(Dialect dialect) {
@@ -73,6 +81,15 @@ WorkerMetrics::WorkerMetrics(telemetry::Metrics& metrics, WallTime started)
           "rbee_worker_inter_token_seconds",
           "Between two tokens of one generation.",
           inter_token_buckets()
+      )),
+      slot_free_(metrics.histogram(
+          "rbee_worker_cancel_to_slot_free_seconds",
+          "From the cancel of a generation, whatever the reason, to its slot being free.",
+          slot_free_buckets()
+      )),
+      tokens_after_cancel_(metrics.counter(
+          "rbee_worker_tokens_after_cancel_total",
+          "Tokens that the engine gave after their generation was cancelled."
       )),
       slots_(metrics.gauge("rbee_worker_slots", "Generations that may run at the same time.")),
       slots_busy_(metrics.gauge("rbee_worker_slots_busy", "Generations that run now.")),
@@ -125,6 +142,25 @@ void WorkerMetrics::first_token(Duration after) {
 
 void WorkerMetrics::next_token(Duration after) {
     inter_token_.Observe(seconds(after));
+}
+
+void WorkerMetrics::next_tokens(Duration all, std::uint32_t count) {
+    if (count == 0) {
+        return;
+    }
+    const std::vector<double>& buckets = inter_token_buckets();
+    const auto bucket = std::ranges::lower_bound(buckets, seconds(all) / count);
+    std::vector<double> increments(buckets.size() + 1);
+    increments.at(static_cast<std::size_t>(bucket - buckets.begin())) = count;
+    inter_token_.ObserveMultiple(increments, seconds(all));
+}
+
+void WorkerMetrics::slot_free(Duration after) {
+    slot_free_.Observe(seconds(after));
+}
+
+void WorkerMetrics::tokens_after_cancel(std::size_t count) {
+    tokens_after_cancel_.Increment(static_cast<double>(count));
 }
 
 void WorkerMetrics::slots(std::uint32_t total, std::uint32_t busy) {

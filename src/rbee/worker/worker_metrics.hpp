@@ -30,6 +30,12 @@ public:
     void tokens(const engine::Usage& usage);
     void first_token(Duration after);
     void next_token(Duration after);
+    /// `count` tokens came within `all`, nobody knows when each.
+    void next_tokens(Duration all, std::uint32_t count);
+    /// A slot became free so long after the cancel of its generation.
+    void slot_free(Duration after);
+    /// Tokens that the engine gave after a cancel.
+    void tokens_after_cancel(std::size_t count);
     void slots(std::uint32_t total, std::uint32_t busy);
     void state(std::string_view name);
     void loaded(Duration took);
@@ -48,6 +54,8 @@ private:
     prometheus::Counter& generated_tokens_;
     prometheus::Histogram& first_token_;
     prometheus::Histogram& inter_token_;
+    prometheus::Histogram& slot_free_;
+    prometheus::Counter& tokens_after_cancel_;
     prometheus::Gauge& slots_;
     prometheus::Gauge& slots_busy_;
     prometheus::Gauge& load_seconds_;
