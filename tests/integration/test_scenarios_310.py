@@ -3,10 +3,12 @@
 import os
 import pathlib
 import resource
+import shutil
 import signal
 import socket
 import statistics
 import sys
+import tempfile
 import threading
 import time
 
@@ -96,9 +98,17 @@ def test_SEC_007_a_missing_file_is_named(tmp_path):
 
 
 def test_SEC_008_an_unreadable_file_is_refused(tmp_path, token):
-    file = write_private(tmp_path / "api", token, 0o600 if os.geteuid() == 0 else 0)
-    other = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
-    said = refused_start(tmp_path, "--token-file", file, **other)
+    if os.geteuid() == 0:
+        # Root may read everything, so this is somebody else, with a copy that he can reach.
+        file = write_private(tmp_path / "api", token)
+        other = {"user": 65534, "group": 65534, "extra_groups": []}
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            program = shutil.copy(BIN / "queen-rbee", folder)
+            said = refused_start(tmp_path, "--token-file", file, program=program, **other)
+    else:
+        file = write_private(tmp_path / "api", token, 0)
+        said = refused_start(tmp_path, "--token-file", file)
     assert "Failed to load API token" in said and str(file) in said and token not in said
     assert "ermission" in said, said
 

@@ -57,11 +57,11 @@ def start_queen(home, *arguments, token_file=None, ready=True, extra_env=None):
     )
 
 
-def refused_start(home, *arguments, extra_env=None, **how):
+def refused_start(home, *arguments, extra_env=None, program=BIN / "queen-rbee", **how):
     """Starts a queen that must not start; returns what she says, which must not be a log."""
     home.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        [str(a) for a in (BIN / "queen-rbee", "--port", "0", "--local-hive", "never", *arguments)],
+        [str(a) for a in (program, "--port", "0", "--local-hive", "never", *arguments)],
         env={"PATH": os.environ["PATH"], "HOME": str(home), "RBEE_HOME": str(home), **(extra_env or {})},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, **how,
     )

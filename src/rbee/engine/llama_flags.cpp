@@ -201,11 +201,13 @@ std::vector<std::string> llama_command_line(const LoadOptions& options) {
         }
     };
     add_default({"--parallel", "-np"}, std::to_string(options.slots));
-    // A cancel waits for the running batch, so batches are kept small; on a CPU that costs no
-    // speed. An embedding must fit into one batch, so there llama.cpp's sizes stay.
+    // A cancel waits for the running batch, and with it the other streams, so batches are kept
+    // small: no larger than a micro-batch, which on a CPU is fast enough with 128. An embedding
+    // must fit into one batch, so there llama.cpp's sizes stay.
     if (!has_any(user, {"--embedding", "--embeddings", "--rerank", "--reranking"})) {
-        add_default({"--batch-size", "-b"}, "512");
-        add_default({"--ubatch-size", "-ub"}, options.backend != "cpu" ? "512" : "128");
+        const char* const tokens = options.backend != "cpu" ? "512" : "128";
+        add_default({"--batch-size", "-b"}, tokens);
+        add_default({"--ubatch-size", "-ub"}, tokens);
     }
     if (options.backend != "cpu" || has_gpu()) {
         add_default({"--device", "-dev"}, device_name(options));
