@@ -200,28 +200,29 @@ fill_directories(const OptionValues& values, const Surroundings& around, Setting
 
 /// Takes over what the queen gave when this hive joined her.
 Result<void> use_joined(const OptionValues& values, const JoinFolder& folder, Settings& settings) {
-    auto joined = read_joined(folder);
-    if (!joined) {
-        return error_of(joined);
+    auto found = read_joined(folder);
+    if (!found) {
+        return error_of(found);
     }
-    if (!*joined) {
+    auto& joined = *found;
+    if (!joined) {
         return {};
     }
-    if (values.text("node-name", (*joined)->name) != (*joined)->name) {
+    if (values.text("node-name", joined->name) != joined->name) {
         return fail(
             Errc::invalid_argument,
             fmt::format(
                 "this hive has joined as {}: start it without another --node-name, or remove {} "
                 "and join again",
-                (*joined)->name,
+                joined->name,
                 folder.path.string()
             )
         );
     }
-    settings.node_name = (*joined)->name;
-    settings.queen = settings.queen ? std::move(settings.queen) : (*joined)->queen;
-    settings.queen_token = std::move((*joined)->token);
-    settings.queen_digest = (*joined)->queen_token;
+    settings.node_name = joined->name;
+    settings.queen = settings.queen ? std::move(settings.queen) : joined->queen;
+    settings.queen_token = std::move(joined->token);
+    settings.queen_digest = joined->queen_token;
     settings.tls = settings.tls.on() ? std::move(settings.tls) : folder.tls();
     return {};
 }
@@ -273,7 +274,7 @@ Result<void> fill_tls(const OptionValues& values, const Surroundings& around, Se
         return {};
     }
     const JoinFolder folder{std::filesystem::path(paths->data_dir()) / "hive"};
-    const auto used = use_joined(values, folder, settings);
+    auto used = use_joined(values, folder, settings);
     if (!used || settings.queen_digest || values.text("join").empty()) {
         return used;
     }

@@ -229,10 +229,14 @@ App::App(
 /// The hive that was started here shares a token with us that nobody else has; so rotation of the
 /// others does not concern it.
 const Secret* App::token_for(const http::Endpoint& hive) const {
-    const Hive* local = local_hive_ ? fleet_.find_hive(local_hive_name) : nullptr;
-    const bool ours = local != nullptr && !local_hive_->link_token().empty() &&
-                      local->endpoint.authority() == hive.authority();
-    return ours ? &local_hive_->link_token() : nullptr;
+    if (!local_hive_) {
+        return nullptr;
+    }
+    const Secret& token = local_hive_->link_token();
+    const Hive* local = fleet_.find_hive(local_hive_name);
+    const bool ours =
+        local != nullptr && !token.empty() && local->endpoint.authority() == hive.authority();
+    return ours ? &token : nullptr;
 }
 
 void App::note_refusal(const http::Endpoint& hive) {

@@ -208,6 +208,12 @@ std::vector<Setting> own_settings() {
          "auth.metrics",
          "Whether /metrics needs a token with the scope metrics: on or off [off]",
          on_or_off("--metrics-auth", &Options::metrics_auth)},
+    };
+}
+
+/// Certificates.
+std::vector<Setting> tls_settings() {
+    return {
         {.flag = "--tls",
          .variable = "RBEE_TLS",
          .file_key = "tls.on",
@@ -234,6 +240,12 @@ std::vector<Setting> own_settings() {
          "tls.pki_dir",
          "Folder of the private CA [$RBEE_HOME/pki]",
          text_of(&Options::pki_dir)},
+    };
+}
+
+/// The line in front of the workers.
+std::vector<Setting> queue_settings() {
+    return {
         {"--queue-capacity",
          "RBEE_QUEUE_CAPACITY",
          "queue.capacity",
@@ -292,6 +304,8 @@ std::vector<Setting> local_hive_settings() {
 const std::vector<Setting>& settings() {
     static const std::vector<Setting> all = [] {
         std::vector<Setting> out = own_settings();
+        std::ranges::move(tls_settings(), std::back_inserter(out));
+        std::ranges::move(queue_settings(), std::back_inserter(out));
         std::ranges::move(deadline_settings(), std::back_inserter(out));
         std::ranges::move(local_hive_settings(), std::back_inserter(out));
         for (const http::EdgeSetting& edge : http::edge_settings()) {
@@ -363,8 +377,8 @@ Result<Texts> read_file(const std::string& path) {
             if (!values) {
                 return error_of(values);
             }
-            if (*values) {
-                texts[setting.file_key] = fmt::format("{}", fmt::join(**values, ","));
+            if (const std::optional<std::vector<std::string>>& list = *values) {
+                texts[setting.file_key] = fmt::format("{}", fmt::join(*list, ","));
             }
             continue;
         }
