@@ -25,12 +25,7 @@ constexpr std::string_view policy_field = "X-Deadline-Policy";
 /// For the last bytes of a partial answer to get through a hop.
 constexpr milliseconds partial_grace{100};
 constexpr std::array stages = {
-    Stage::arrived,
-    Stage::queued,
-    Stage::connecting,
-    Stage::inference,
-    Stage::prefill,
-    Stage::decode
+    Stage::arrived, Stage::queued, Stage::inference, Stage::prefill, Stage::decode
 };
 
 std::vector<std::string_view> all_of(const http::Headers& headers, std::string_view name) {
@@ -65,8 +60,6 @@ std::string_view to_string(Stage stage) {
         return "arrived";
     case Stage::queued:
         return "queued";
-    case Stage::connecting:
-        return "connecting";
     case Stage::inference:
         return "inference";
     case Stage::prefill:

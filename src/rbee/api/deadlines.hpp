@@ -23,7 +23,7 @@ namespace rbee::api {
 
 /// How far a request was when its time was over. Of an answer that is not streamed nobody sees the
 /// first token, so `inference` stands for prefill and decode.
-enum class Stage { arrived, queued, connecting, inference, prefill, decode };
+enum class Stage { arrived, queued, inference, prefill, decode };
 [[nodiscard]] std::string_view to_string(Stage stage);
 
 /// The deadline of one request in one program (behaviour.md 7): when it passes, the request is

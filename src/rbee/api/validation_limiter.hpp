@@ -1,11 +1,10 @@
 #pragma once
 
 #include "rbee/base/clock.hpp"
+#include "rbee/base/recent_sources.hpp"
 
 #include <cstddef>
-#include <list>
 #include <string>
-#include <unordered_map>
 
 namespace rbee::api {
 
@@ -21,7 +20,8 @@ public:
         std::size_t sources_max = 16384;
     };
 
-    explicit ValidationLimiter(Options options) : options_(options) {}
+    explicit ValidationLimiter(Options options)
+        : options_(options), clients_(options.sources_max) {}
 
     /// Counts one bad request of `source`; true while there were not too many.
     [[nodiscard]] bool count(const std::string& source, TimePoint now);
@@ -29,13 +29,11 @@ public:
 
 private:
     struct Client {
-        std::string source;
         TimePoint begun;
         std::size_t failures = 0;
     };
     Options options_;
-    std::list<Client> clients_; ///< The one that failed last in front.
-    std::unordered_map<std::string, std::list<Client>::iterator> by_source_;
+    RecentSources<Client> clients_;
 };
 
 } // namespace rbee::api

@@ -44,18 +44,7 @@ std::string source_of(std::string_view peer) {
 }
 
 std::optional<Duration> SourceLimiter::take(const std::string& source, TimePoint now) {
-    const auto known = by_source_.find(source);
-    if (known == by_source_.end()) {
-        buckets_.push_front({.source = source, .left = options_.burst, .at = now});
-        by_source_.emplace(source, buckets_.begin());
-        if (buckets_.size() > options_.sources_max) {
-            by_source_.erase(buckets_.back().source);
-            buckets_.pop_back();
-        }
-    } else {
-        buckets_.splice(buckets_.begin(), buckets_, known->second);
-    }
-    Bucket& bucket = buckets_.front();
+    Bucket& bucket = buckets_.touch(source, {.left = options_.burst, .at = now});
     const std::chrono::duration<double> passed = now - bucket.at;
     bucket.left = std::min(options_.burst, bucket.left + passed.count() * options_.per_second);
     bucket.at = now;

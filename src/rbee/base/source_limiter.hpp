@@ -1,13 +1,12 @@
 #pragma once
 
 #include "rbee/base/clock.hpp"
+#include "rbee/base/recent_sources.hpp"
 
 #include <cstddef>
-#include <list>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 namespace rbee {
 
@@ -26,7 +25,7 @@ public:
         std::size_t sources_max = 16384;
     };
 
-    explicit SourceLimiter(Options options) : options_(options) {}
+    explicit SourceLimiter(Options options) : options_(options), buckets_(options.sources_max) {}
 
     /// Takes one from the bucket of `source`. Nothing when there was one, else how long until the
     /// next is there. What is refused costs nothing.
@@ -35,13 +34,11 @@ public:
 
 private:
     struct Bucket {
-        std::string source;
         double left = 0;
         TimePoint at;
     };
     Options options_;
-    std::list<Bucket> buckets_; ///< The one used last in front.
-    std::unordered_map<std::string, std::list<Bucket>::iterator> by_source_;
+    RecentSources<Bucket> buckets_;
 };
 
 } // namespace rbee

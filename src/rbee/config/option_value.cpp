@@ -18,4 +18,11 @@ parse_number(std::string_view name, std::string_view text, NumberRange range) {
     return *value;
 }
 
+Result<bool> parse_switch(std::string_view name, std::string_view text) {
+    if (text != "on" && text != "off") {
+        return fail(Errc::invalid_argument, fmt::format("{} must be on or off", name));
+    }
+    return text == "on";
+}
+
 } // namespace rbee::config

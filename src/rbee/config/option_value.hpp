@@ -18,4 +18,7 @@ struct NumberRange {
 [[nodiscard]] Result<std::uint64_t>
 parse_number(std::string_view name, std::string_view text, NumberRange range);
 
+/// `text` of the setting `name`: on or off. Fails with Errc::invalid_argument.
+[[nodiscard]] Result<bool> parse_switch(std::string_view name, std::string_view text);
+
 } // namespace rbee::config

@@ -199,4 +199,8 @@ Result<std::uint64_t> OptionValues::number(
                                   : config::parse_number(name, found->second.front(), range);
 }
 
+Result<bool> OptionValues::on(std::string_view name) const {
+    return config::parse_switch(name, text(name, "off"));
+}
+
 } // namespace rbee::hive

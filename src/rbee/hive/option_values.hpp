@@ -39,6 +39,8 @@ public:
     /// A number in `range`. Fails with Errc::invalid_argument, naming the setting.
     [[nodiscard]] Result<std::uint64_t>
     number(std::string_view name, std::uint64_t fallback, config::NumberRange range) const;
+    /// Whether it is "on"; off when it was not given. Fails with Errc::invalid_argument.
+    [[nodiscard]] Result<bool> on(std::string_view name) const;
 
 private:
     std::map<std::string, std::vector<std::string>, std::less<>> values_;

@@ -143,11 +143,11 @@ fill_worker(const OptionValues& values, const Surroundings& around, WorkerSettin
             return std::unexpected(ok.error().within("worker-backends"));
         }
     }
-    const std::string remote_images = values.text("allow-remote-images", "off");
-    if (remote_images != "on" && remote_images != "off") {
-        return fail(Errc::invalid_argument, "allow-remote-images must be on or off");
+    const auto remote_images = values.on("allow-remote-images");
+    if (!remote_images) {
+        return error_of(remote_images);
     }
-    worker.allow_remote_images = remote_images == "on";
+    worker.allow_remote_images = *remote_images;
     worker.environment = worker_environment(around.environment_list);
     return {};
 }

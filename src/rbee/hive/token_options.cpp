@@ -10,14 +10,6 @@
 namespace rbee::hive {
 namespace {
 
-Result<bool> on_or_off(const OptionValues& values, const std::string& name) {
-    const std::string text = values.text(name, "off");
-    if (text != "on" && text != "off") {
-        return fail(Errc::invalid_argument, name + " must be on or off");
-    }
-    return text == "on";
-}
-
 /// The token that this hive accepts, and everything needed to find it again.
 Result<void> fill_own_token(
     const OptionValues& values,
@@ -75,8 +67,8 @@ Result<void> fill_tokens(
     const Surroundings& around,
     Settings& settings
 ) {
-    const auto metrics_auth = on_or_off(values, "metrics-auth");
-    const auto core_dumps = on_or_off(values, "core-dumps");
+    const auto metrics_auth = values.on("metrics-auth");
+    const auto core_dumps = values.on("core-dumps");
     for (const Result<void>& result : {
              fill_own_token(values, arguments, around, settings),
              fill_queen_token(values, arguments, settings),

@@ -1,9 +1,8 @@
 #include "rbee/http/edge_options.hpp"
 
 #include "rbee/base/text.hpp"
+#include "rbee/config/option_value.hpp"
 #include "rbee/http/framing.hpp"
-
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
@@ -28,12 +27,9 @@ struct Number {
 template <typename Member>
 Apply number(Number rule, Member ServerOptions::* member) {
     return [=](ServerOptions& options, const std::string& text) -> Result<void> {
-        const auto value = parse_u64(text);
-        if (!value || *value < rule.min || *value > rule.max) {
-            return fail(
-                Errc::invalid_argument,
-                fmt::format("{} must be a number from {} to {}", rule.flag, rule.min, rule.max)
-            );
+        const auto value = config::parse_number(rule.flag, text, {rule.min, rule.max});
+        if (!value) {
+            return error_of(value);
         }
         if constexpr (std::is_same_v<Member, Duration>) {
             options.*member = std::chrono::seconds(*value);

@@ -254,7 +254,6 @@ asio::awaitable<Gateway::Attempt> Gateway::attempt(Request& request, Worker& wor
     if (request.deadline.passed()) {
         co_return Attempt{Attempt::Next::done, "deadline", request.deadline.error()};
     }
-    request.deadline.enter(api::Stage::connecting);
     http::ClientRequest message;
     message.method = "POST";
     message.target = request.job.target;

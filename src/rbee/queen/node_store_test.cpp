@@ -1,57 +1,18 @@
 #include "rbee/queen/node_store.hpp"
+#include "rbee/queen/store_fixture.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <exception>
-#include <filesystem>
-#include <memory>
 #include <string>
 
 namespace rbee::queen {
 namespace {
 
-namespace asio = boost::asio;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-class NodeStoreTest : public testing::Test {
-protected:
-    void SetUp() override {
-        std::string pattern = testing::TempDir() + "rbee-nodes-XXXXXX";
-        ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-        folder_ = pattern;
-        open();
-    }
-    void TearDown() override {
-        database_.reset();
-        std::filesystem::remove_all(folder_);
-    }
-    void open() {
-        database_.reset();
-        database_ =
-            store::Database::open(folder_ + "/beehives.db", NodeStore::migrations()).value();
-        store_ = std::make_unique<NodeStore>(*database_);
-    }
-    template <typename T>
-    T run(asio::awaitable<T> work) {
-        std::optional<T> out;
-        asio::co_spawn(context_, std::move(work), [&](const std::exception_ptr& failure, T value) {
-            EXPECT_FALSE(failure);
-            out.emplace(std::move(value));
-        });
-        context_.restart();
-        context_.run();
-        return std::move(*out);
-    }
-
-    std::string folder_;
-    asio::io_context context_{1};
-    std::unique_ptr<store::Database> database_;
-    std::unique_ptr<NodeStore> store_;
-};
+using NodeStoreTest = StoreTest<NodeStore>;
 
 Node sample(const std::string& name) {
     Node node = node_at(name, "http://10.1.2.3:9200").value();

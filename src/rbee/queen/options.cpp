@@ -11,8 +11,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
 #include <iterator>
 #include <map>
+#include <type_traits>
 #include <utility>
 
 namespace rbee::queen {
@@ -34,14 +37,17 @@ struct Setting {
     bool bare = false; ///< A flag without a value; elsewhere "on" or "off".
 };
 
+// `member` is a member of Options, or a function that picks one out of a part of them.
+
 template <typename Number, typename Member>
-auto numeric(const char* flag, Member Options::* member, config::NumberRange range) {
+auto numeric(const char* flag, Member member, config::NumberRange range) {
     return [=](Options& options, const std::string& text) -> Result<void> {
         const auto value = config::parse_number(flag, text, range);
         if (!value) {
             return error_of(value);
         }
-        options.*member = Member(static_cast<Number>(*value));
+        auto& into = std::invoke(member, options);
+        into = std::remove_reference_t<decltype(into)>(static_cast<Number>(*value));
         return {};
     };
 }
@@ -59,9 +65,10 @@ auto port(const char* flag, std::uint16_t Options::* member) {
     };
 }
 
-auto text_of(std::string Options::* member) {
+template <typename Member>
+auto text_of(Member member) {
     return [=](Options& options, const std::string& text) -> Result<void> {
-        options.*member = text;
+        std::invoke(member, options) = text;
         return {};
     };
 }
@@ -80,21 +87,20 @@ Result<void> set_local_hive(Options& options, const std::string& text) {
     return {};
 }
 
-auto on_or_off(std::string name, bool Options::* member) {
-    return [name = std::move(name), member](Options& options, const std::string& text) {
-        if (text != "on" && text != "off") {
-            return Result<void>(fail(Errc::invalid_argument, name + " must be on or off"));
+template <typename Member>
+auto on_or_off(const char* name, Member member) {
+    return [=](Options& options, const std::string& text) -> Result<void> {
+        const auto value = config::parse_switch(name, text);
+        if (!value) {
+            return error_of(value);
         }
-        options.*member = text == "on";
-        return Result<void>();
+        std::invoke(member, options) = *value;
+        return {};
     };
 }
 
 auto tls_file(std::string pki::TlsFiles::* member) {
-    return [=](Options& options, const std::string& text) -> Result<void> {
-        options.tls_files.*member = text;
-        return {};
-    };
+    return text_of([=](Options& options) -> std::string& { return options.tls_files.*member; });
 }
 
 /// Fills in what --tls stands for, and checks what was named.
@@ -110,23 +116,11 @@ Result<void> complete_tls(Options& options) {
     return pki::check_tls_files(options.tls_files);
 }
 
-auto deadline_s(domain::milliseconds domain::DeadlinePolicy::* member, const char* flag) {
-    return [=](Options& options, const std::string& text) -> Result<void> {
-        const auto value = config::parse_number(flag, text, {1, 86'400});
-        if (!value) {
-            return error_of(value);
-        }
-        options.deadline.*member = std::chrono::seconds(*value);
-        return {};
+auto deadline_s(const char* flag, domain::milliseconds domain::DeadlinePolicy::* member) {
+    const auto pick = [=](Options& options) -> domain::milliseconds& {
+        return options.deadline.*member;
     };
-}
-
-Result<void> set_strict(Options& options, const std::string& text) {
-    if (text != "on" && text != "off") {
-        return fail(Errc::invalid_argument, "--deadline-strict must be on or off");
-    }
-    options.deadline.strict = text == "on";
-    return {};
+    return numeric<std::chrono::seconds>(flag, pick, {1, 86'400});
 }
 
 /// For requests that bring no deadline of their own, and the bound for those that do.
@@ -136,31 +130,33 @@ std::vector<Setting> deadline_settings() {
          "RBEE_DEADLINE_S",
          "deadline.default_s",
          "Time for an answer when the request names none, in seconds [30]",
-         deadline_s(&domain::DeadlinePolicy::whole, "--deadline-s"),
+         deadline_s("--deadline-s", &domain::DeadlinePolicy::whole),
          true},
         {"--deadline-first-token-s",
          "RBEE_DEADLINE_FIRST_TOKEN_S",
          "deadline.first_token_s",
          "The same for the first token of a stream, in seconds [30]",
-         deadline_s(&domain::DeadlinePolicy::first_token, "--deadline-first-token-s"),
+         deadline_s("--deadline-first-token-s", &domain::DeadlinePolicy::first_token),
          true},
         {"--deadline-stream-s",
          "RBEE_DEADLINE_STREAM_S",
          "deadline.stream_s",
          "The same for a whole stream, in seconds [600]",
-         deadline_s(&domain::DeadlinePolicy::stream_total, "--deadline-stream-s"),
+         deadline_s("--deadline-stream-s", &domain::DeadlinePolicy::stream_total),
          true},
         {"--deadline-max-s",
          "RBEE_DEADLINE_MAX_S",
          "deadline.max_s",
          "No request gets more time than this, in seconds [1800]",
-         deadline_s(&domain::DeadlinePolicy::cap, "--deadline-max-s"),
+         deadline_s("--deadline-max-s", &domain::DeadlinePolicy::cap),
          true},
         {"--deadline-strict",
          "RBEE_DEADLINE_STRICT",
          "deadline.strict",
          "Whether --deadline-s holds for streams as a whole too: on or off [off]",
-         set_strict},
+         on_or_off(
+             "--deadline-strict", [](Options& options) -> bool& { return options.deadline.strict; }
+         )},
     };
 }
 

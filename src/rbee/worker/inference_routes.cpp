@@ -63,14 +63,11 @@ asio::awaitable<void> InferenceRoutes::infer(http::Exchange& exchange) {
     }
     const InferRequest& request = std::get<InferRequest>(parsed);
     const auto deadline_ms = api::get_unsigned(*body, "deadline_ms");
-    auto deadline = deadline_ms
-                        ? core_.deadlines.begin(
-                              exchange,
-                              {.model = core_.settings.model_name,
-                               .deadline_ms = *deadline_ms,
-                               .stream = request.stream}
-                          )
-                        : Result<std::unique_ptr<api::RequestDeadline>>(error_of(deadline_ms));
+    if (!deadline_ms) {
+        co_await refuse(exchange, Dialect::infer, deadline_ms.error());
+        co_return;
+    }
+    auto deadline = begin_deadline(exchange, *deadline_ms, request.stream);
     if (!deadline) {
         co_await refuse(exchange, Dialect::infer, deadline.error());
         co_return;
@@ -107,12 +104,7 @@ asio::awaitable<void> InferenceRoutes::generate(http::Exchange& exchange, Dialec
         co_await refuse(exchange, dialect, fields.error());
         co_return;
     }
-    auto deadline = core_.deadlines.begin(
-        exchange,
-        {.model = core_.settings.model_name,
-         .deadline_ms = fields->deadline_ms,
-         .stream = fields->stream}
-    );
+    auto deadline = begin_deadline(exchange, fields->deadline_ms, fields->stream);
     if (!deadline) {
         co_await refuse(exchange, dialect, deadline.error());
         co_return;
@@ -129,6 +121,14 @@ asio::awaitable<void> InferenceRoutes::generate(http::Exchange& exchange, Dialec
     };
     Generation generation(core_, exchange, std::move(plan));
     co_await generation.run();
+}
+
+Result<std::unique_ptr<api::RequestDeadline>> InferenceRoutes::begin_deadline(
+    http::Exchange& exchange, std::optional<std::int64_t> deadline_ms, bool stream
+) {
+    return core_.deadlines.begin(
+        exchange, {.model = core_.settings.model_name, .deadline_ms = deadline_ms, .stream = stream}
+    );
 }
 
 asio::awaitable<void>
