@@ -313,9 +313,10 @@ class Cluster:
     def workers(self):
         return self.api.get("/v1/workers").json()["workers"]
 
-    def spawn(self, model, slots=None, wait=True):
+    def spawn(self, model, slots=None, wait=True, engine_args=()):
         """Spawns a worker through the queen and returns its entry, ready."""
-        body = {"model_ref": model, "backend": "cpu", "engine_args": ENGINE_ARGS}
+        arguments = [*ENGINE_ARGS, *engine_args]
+        body = {"model_ref": model, "backend": "cpu", "engine_args": arguments}
         if slots:
             body["slots"] = slots
         answer = self.api.post("/v1/workers/spawn", body)

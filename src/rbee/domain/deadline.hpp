@@ -44,6 +44,15 @@ struct DeadlinePolicy {
     bool strict = false;                ///< Streams get `whole` in total, like anything else.
 };
 
+/// The largest cap that can be set.
+inline constexpr milliseconds deadline_cap_max{86'400'000};
+
+/// For a hop behind the queen, who decides what a request may have: only what would be absurd is
+/// cut there.
+[[nodiscard]] inline DeadlinePolicy inner_hop_policy() {
+    return {.cap = deadline_cap_max};
+}
+
 /// What a request has got.
 struct Deadline {
     BootTime due;                            ///< Complete by then.

@@ -20,6 +20,8 @@ struct LoadOptions {
     std::string backend = "cpu";          ///< cpu, cuda or metal; never another one instead.
     std::uint32_t device = 0;             ///< Number of the device of that backend.
     std::vector<std::string> engine_args; ///< llama-server flags, as given after `--`.
+    /// Most that the states of earlier prompts may take in memory, beside the slots; 0: none kept.
+    std::uint32_t prompt_cache_mib = 512;
     /// Whether images, audio and video that a request names by URL are fetched. Whoever may send
     /// requests could otherwise make this machine call others.
     bool allow_remote_images = false;

@@ -209,6 +209,8 @@ std::vector<std::string> llama_command_line(const LoadOptions& options) {
         add_default({"--batch-size", "-b"}, tokens);
         add_default({"--ubatch-size", "-ub"}, tokens);
     }
+    // llama.cpp would keep 8 GiB of states, also where that is all the memory there is.
+    add_default({"--cache-ram", "-cram"}, std::to_string(options.prompt_cache_mib));
     if (options.backend != "cpu" || has_gpu()) {
         add_default({"--device", "-dev"}, device_name(options));
     }

@@ -3,6 +3,7 @@
 #include "rbee/engine/llama_fixture.hpp"
 #include "rbee/engine/llama_flags.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -18,6 +19,10 @@
 
 namespace rbee::engine::test {
 namespace {
+
+using testing::Contains;
+using testing::IsSupersetOf;
+using testing::Not;
 
 class LlamaLoadTest : public EngineTest {
 protected:
@@ -155,6 +160,16 @@ TEST_F(LlamaLoadTest, UserFlagsWin) {
     EXPECT_EQ(std::ranges::count(line, "--batch-size"), 0);
     EXPECT_EQ(std::ranges::count(line, "--ubatch-size"), 1);
     EXPECT_EQ(line.back(), "64");
+}
+
+TEST_F(LlamaLoadTest, ThePromptCacheIsBounded) {
+    LoadOptions options;
+    options.prompt_cache_mib = 77;
+    EXPECT_THAT(
+        llama_command_line(options), IsSupersetOf(std::vector<std::string>{"--cache-ram", "77"})
+    );
+    options.engine_args = {"-cram", "5"};
+    EXPECT_THAT(llama_command_line(options), Not(Contains("--cache-ram")));
 }
 
 TEST_F(LlamaLoadTest, ADeviceThatIsNotThereIsNeverReplacedByTheCpu) {

@@ -69,7 +69,7 @@ HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener lis
           {timers_, log_, hive_metrics_, registry_, launcher_, client_, settings_, authenticator_}
       ),
       spawner_({settings_, models_, machine_, supervisor_, hive_metrics_, pool_, log_}),
-      deadlines_({deadline_timers_, log_, metrics_, "rbee_hive"}, {}),
+      deadlines_({deadline_timers_, log_, metrics_, "rbee_hive"}, {domain::inner_hop_policy()}),
       relay_({timers_, log_, hive_metrics_, registry_, supervisor_, client_, deadlines_}),
       routes_(
           {timers_,

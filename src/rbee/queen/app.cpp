@@ -195,7 +195,10 @@ App::App(
           {fleet_, hives_, timers_, log_, queen_metrics_},
           {.capacity = options.queue_capacity, .wait_max = options.queue_wait}
       ),
-      deadlines_({deadline_timers_, log_, metrics_, "rbee_queen"}, {options.deadline}),
+      deadlines_(
+          {deadline_timers_, log_, metrics_, "rbee_queen"},
+          {options.deadline, options.deadline_by_model}
+      ),
       gate_(
           authenticator_,
           log_,

@@ -345,9 +345,10 @@ Gateway::refused(http::Exchange& exchange, Worker& worker, http::ResponseStream&
     response.headers.add("X-Rbee-Hive", worker.hive);
     const auto sent = co_await exchange.respond(std::move(response));
     (void)sent; // the client may have gone; there is nobody else to tell
-    co_return Attempt{
-        Attempt::Next::done, head.status < 500 ? "client_error" : "failed", std::move(error)
-    };
+    const char* outcome = error.wire_code == "REQUEST_TIMEOUT" ? "deadline"
+                          : head.status < 500                  ? "client_error"
+                                                               : "failed";
+    co_return Attempt{Attempt::Next::done, outcome, std::move(error)};
 }
 
 asio::awaitable<Gateway::Attempt>

@@ -23,6 +23,13 @@ namespace {
 
 using Texts = std::map<std::string, std::string>;
 
+/// What a settings file says.
+struct FileSettings {
+    Texts texts; ///< By key, as the texts that flags would carry.
+    /// The tables [[deadline.model]], each as the keys of [deadline] that it has, by model.
+    std::map<std::string, Texts> models;
+};
+
 constexpr std::string_view token_file_key = "auth.api_token_file";
 
 /// One setting: its flag, its variable, its place in the file, and what its text does.
@@ -120,7 +127,8 @@ auto deadline_s(const char* flag, domain::milliseconds domain::DeadlinePolicy::*
     const auto pick = [=](Options& options) -> domain::milliseconds& {
         return options.deadline.*member;
     };
-    return numeric<std::chrono::seconds>(flag, pick, {1, 86'400});
+    const auto max = std::chrono::duration_cast<std::chrono::seconds>(domain::deadline_cap_max);
+    return numeric<std::chrono::seconds>(flag, pick, {1, static_cast<std::uint64_t>(max.count())});
 }
 
 /// For requests that bring no deadline of their own, and the bound for those that do.
@@ -347,57 +355,114 @@ void set_places(Options& options, const Surroundings& around) {
                               : around.program_path.substr(0, slash) + "/rbee-hive";
 }
 
-/// The values of the file as the texts that flags would carry.
-Result<Texts> read_file(const std::string& path) {
-    Texts texts;
+/// The value of one setting as the text that its flag would carry, from `key` of the file.
+Result<std::optional<std::string>>
+read_value(config::TomlFile& file, const Setting& setting, const std::string& key) {
+    if (setting.numeric) {
+        const auto value = file.get<std::uint32_t>(key);
+        if (!value) {
+            return error_of(value);
+        }
+        const std::optional<std::uint32_t> number = *value;
+        return number ? std::optional(std::to_string(*number)) : std::nullopt;
+    }
+    if (setting.list) {
+        const auto values = file.get<std::vector<std::string>>(key);
+        if (!values) {
+            return error_of(values);
+        }
+        const std::optional<std::vector<std::string>>& list = *values;
+        return list ? std::optional(fmt::format("{}", fmt::join(*list, ","))) : std::nullopt;
+    }
+    return file.get<std::string>(key);
+}
+
+/// Reads the tables [[deadline.model]].
+Result<void> read_model_deadlines(config::TomlFile& file, FileSettings& into) {
+    constexpr std::string_view list = "deadline.model";
+    for (std::size_t i = 0; i < file.count(list); ++i) {
+        const std::string table = fmt::format("{}[{}]", list, i);
+        const auto named = file.get<std::string>(table + ".name");
+        if (!named) {
+            return error_of(named);
+        }
+        const std::string name = named->value_or("");
+        if (name.empty() || into.models.contains(name)) {
+            return fail(
+                Errc::invalid_argument,
+                fmt::format(
+                    "{}: {}.name {}",
+                    file.name(),
+                    table,
+                    name.empty() ? "is missing: the model that it is for" : "is there twice"
+                )
+            );
+        }
+        Texts& texts = into.models[name];
+        for (const Setting& setting : deadline_settings()) {
+            const std::string key = setting.file_key;
+            auto value = read_value(file, setting, table + key.substr(key.rfind('.')));
+            if (!value) {
+                return error_of(value);
+            }
+            if (const std::optional<std::string>& text = *value) {
+                texts[key] = *text;
+            }
+        }
+    }
+    return {};
+}
+
+Result<FileSettings> read_file(const std::string& path) {
+    FileSettings out;
     if (path.empty()) {
-        return texts;
+        return out;
     }
     auto file = config::TomlFile::load(path);
     if (!file) {
         return error_of(file);
     }
     for (const Setting& setting : settings()) {
-        if (setting.numeric) {
-            const auto value = file->get<std::uint32_t>(setting.file_key);
-            if (!value) {
-                return error_of(value);
-            }
-            if (const std::optional<std::uint32_t> number = *value) {
-                texts[setting.file_key] = std::to_string(*number);
-            }
-            continue;
-        }
-        if (setting.list) {
-            const auto values = file->get<std::vector<std::string>>(setting.file_key);
-            if (!values) {
-                return error_of(values);
-            }
-            if (const std::optional<std::vector<std::string>>& list = *values) {
-                texts[setting.file_key] = fmt::format("{}", fmt::join(*list, ","));
-            }
-            continue;
-        }
-        const auto value = file->get<std::string>(setting.file_key);
+        const auto value = read_value(*file, setting, setting.file_key);
         if (!value) {
             return error_of(value);
         }
         if (const std::optional<std::string>& text = *value) {
-            texts[setting.file_key] = *text;
+            out.texts[setting.file_key] = *text;
         }
     }
-    const auto known = file->check_unknown();
-    if (!known) {
+    if (const auto read = read_model_deadlines(*file, out); !read) {
+        return error_of(read);
+    }
+    if (const auto known = file->check_unknown(); !known) {
         return error_of(known);
     }
-    return texts;
+    return out;
+}
+
+/// What a model's table does not say is as for all others.
+Result<void> set_model_deadlines(Options& options, const FileSettings& file) {
+    for (const auto& [model, texts] : file.models) {
+        Options for_model = options;
+        for (const Setting& setting : deadline_settings()) {
+            const auto found = texts.find(setting.file_key);
+            if (found == texts.end()) {
+                continue;
+            }
+            if (const auto applied = setting.apply(for_model, found->second); !applied) {
+                return std::unexpected(applied.error().within("deadline.model \"" + model + "\""));
+            }
+        }
+        options.deadline_by_model[model] = for_model.deadline;
+    }
+    return {};
 }
 
 /// Flag over environment over file over default.
 Result<Options> merge(
     const std::vector<std::optional<std::string>>& flags,
     const Surroundings& around,
-    const Texts& file
+    const FileSettings& file
 ) {
     Options options;
     set_places(options, around);
@@ -413,8 +478,8 @@ Result<Options> merge(
             source = std::string(setting.variable) + ": ";
         }
         if (!text || text->empty()) {
-            const auto found = file.find(setting.file_key);
-            text = found == file.end() ? text : std::optional(found->second);
+            const auto found = file.texts.find(setting.file_key);
+            text = found == file.texts.end() ? text : std::optional(found->second);
             source = std::string(setting.file_key) + ": ";
         }
         if (!text || (text->empty() && !flags[i])) {
@@ -430,6 +495,9 @@ Result<Options> merge(
     }
     if (const auto complete = complete_tls(options); !complete) {
         return error_of(complete);
+    }
+    if (const auto set = set_model_deadlines(options, file); !set) {
+        return error_of(set);
     }
     return options;
 }

@@ -10,6 +10,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,7 +50,9 @@ struct Options {
     std::string models_dir;             ///< Empty: the hive's own default.
     std::optional<std::uint32_t> slots; ///< For each worker; the hive's default when absent.
     domain::DeadlinePolicy deadline;    ///< For requests that bring no deadline, and the cap.
-    http::ServerOptions http;           ///< Limits and browser rules of the listener.
+    std::map<std::string, domain::DeadlinePolicy, std::less<>>
+        deadline_by_model;    ///< Its own instead, by the model's short name; only from the file.
+    http::ServerOptions http; ///< Limits and browser rules of the listener.
     telemetry::LogStyle log;
 };
 

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -78,6 +79,45 @@ TEST(QueenOptions, FlagOverEnvironmentOverFile) {
     const auto wrong = parse({"-c", path});
     EXPECT_EQ(wrong.exit_code, 1);
     EXPECT_THAT(wrong.text, HasSubstr("server.prt"));
+    std::filesystem::remove(path);
+}
+
+TEST(QueenOptions, AModelMayHaveDeadlinesOfItsOwn) {
+    std::string path = testing::TempDir() + "queen-XXXXXX";
+    const int fd = ::mkstemp(path.data());
+    ASSERT_GE(fd, 0);
+    ::close(fd);
+    std::ofstream(path) << "[deadline]\ndefault_s = 20\n"
+                           "[[deadline.model]]\nname = \"large\"\ndefault_s = 90\n"
+                           "[[deadline.model]]\nname = \"small\"\nmax_s = 5\nstrict = \"on\"\n";
+    const auto line = parse({"--deadline-stream-s", "100", "-c", path});
+    ASSERT_TRUE(line.options) << line.text;
+    using std::chrono::seconds;
+    const auto& models = line.options->deadline_by_model;
+    ASSERT_TRUE(models.contains("large") && models.contains("small"));
+    EXPECT_EQ(models.at("large").whole, seconds(90));
+    EXPECT_EQ(models.at("large").stream_total, seconds(100)) << "the rest is as for all others";
+    EXPECT_EQ(models.at("small").whole, seconds(20));
+    EXPECT_EQ(models.at("small").cap, seconds(5));
+    EXPECT_TRUE(models.at("small").strict);
+    EXPECT_FALSE(line.options->deadline.strict);
+    const auto refused = [&](const std::string& text) {
+        std::ofstream(path) << text;
+        const auto wrong = parse({"-c", path});
+        EXPECT_EQ(wrong.exit_code, 1);
+        return wrong.text;
+    };
+    EXPECT_THAT(refused("[[deadline.model]]\ndefault_s = 9\n"), HasSubstr("name is missing"));
+    EXPECT_THAT(
+        refused("[[deadline.model]]\nname = \"a\"\n[[deadline.model]]\nname = \"a\"\n"),
+        HasSubstr("deadline.model[1].name is there twice")
+    );
+    EXPECT_THAT(
+        refused("[[deadline.model]]\nname = \"a\"\nmax_s = 0\n"), HasSubstr("deadline.model \"a\"")
+    );
+    EXPECT_THAT(
+        refused("[[deadline.model]]\nname = \"a\"\nmaxs = 1\n"), HasSubstr("deadline.model[0].maxs")
+    );
     std::filesystem::remove(path);
 }
 

@@ -28,6 +28,16 @@ json::object view_of(const Worker& worker) {
     out["node_name"] = worker.hive;
     out["hive"] = worker.hive;
     out["in_flight"] = worker.in_flight;
+    if (!worker.external && domain::routable(worker.state())) {
+        // Its hive tells changes of state at once, but not every request that comes and goes; all
+        // of them pass here.
+        out["slots_available"] =
+            worker.info.slots_total - std::min(worker.in_flight, worker.info.slots_total);
+        out["active_requests"] = worker.in_flight;
+        if (worker.in_flight == 0) {
+            out["deadline"] = nullptr;
+        }
+    }
     out["rbee_hive_url"] = worker.rbee_hive_url;
     out["capabilities"] = texts(worker.capabilities);
     // Names beside the reference: a model may be asked for by either.

@@ -1,6 +1,7 @@
 #include "rbee/worker/app.hpp"
 
 #include "rbee/auth/token_source.hpp"
+#include "rbee/process/resources.hpp"
 #include "rbee/runtime/signals.hpp"
 #include "rbee/telemetry/task_failure.hpp"
 
@@ -9,8 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -29,6 +32,16 @@ constexpr Duration stop_reserve = std::chrono::seconds(10);
 std::uint64_t random_number() {
     std::random_device device;
     return (static_cast<std::uint64_t>(device()) << 32U) | device();
+}
+
+/// An eighth of the machine's memory, at most what llama.cpp would take.
+std::uint32_t prompt_cache_mib() {
+    constexpr std::uint64_t most = 8192;
+    constexpr std::uint64_t unknown_machine = 512;
+    const auto memory = process::memory();
+    return static_cast<std::uint32_t>(
+        memory ? std::min(memory->total_bytes / 8 >> 20U, most) : unknown_machine
+    );
 }
 
 /// Regular files have no end that could be waited for.
@@ -146,6 +159,7 @@ Settings WorkerApp::make_settings(const WorkerOptions& options) {
              .backend = options.backend,
              .device = options.device,
              .engine_args = options.engine_args,
+             .prompt_cache_mib = prompt_cache_mib(),
              .allow_remote_images = options.allow_remote_images},
     };
 }
