@@ -18,6 +18,8 @@ import urllib.parse
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("RBEE_BIN", ROOT / "build/dev/bin"))
 TOKEN = "integration-token-0123456789"
+# The programs are built with a sanitizer: their memory grows otherwise, and nothing can be preloaded.
+SANITIZED = "ASAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ
 ENGINE_ARGS = ["-t", "1", "-tb", "1"]  # more threads spin against each other on a small machine
 
 
@@ -215,6 +217,7 @@ class Program:
 
     def log_events(self):
         """The JSON log lines as dictionaries."""
+        time.sleep(0.02)  # an answer may overtake the lines about it, which come through a pipe
         events = []
         for line in list(self.log):
             with contextlib.suppress(ValueError):

@@ -12,14 +12,17 @@ import time
 
 import pytest
 
-from harness import BIN, ENGINE_ARGS, Program, make_model, start_hive, wait_for
+from harness import BIN, ENGINE_ARGS, SANITIZED, Program, make_model, start_hive, wait_for
 from test_scenarios_340 import assert_expired, endless, rfc3339
 
 LIBRARY = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
 SKEWS = [("+1h", None), ("-1h", None), (None, "+1h"), (None, "-1h"), ("+1h", "-1h"), ("-1h", "+1h")]
 EARLY_S = 0.015  # each hop keeps a few milliseconds back
 
-pytestmark = pytest.mark.skipif(not LIBRARY, reason="needs libfaketime (Debian: faketime)")
+pytestmark = [
+    pytest.mark.skipif(not LIBRARY, reason="needs libfaketime (Debian: faketime)"),
+    pytest.mark.skipif(SANITIZED, reason="libfaketime and sanitizers both replace the allocator"),
+]
 
 
 def false_clock(offset):

@@ -174,7 +174,10 @@ def test_AUTH_012_a_token_of_special_characters_works(tmp_path):
     try:
         assert Api(queen.url, token).get("/v1/workers").status == 200
         assert Api(queen.url, token[:-1]).get("/v1/workers").status == 401
-        known = [e["identity"] for e in queen.log_events() if e["event"] == "authenticated"]
+        known = wait_for(
+            lambda: [e["identity"] for e in queen.log_events() if e["event"] == "authenticated"],
+            what="log line",
+        )
         assert known == [fingerprint(token)]
     finally:
         assert queen.stop() == 0
