@@ -1,6 +1,7 @@
 #include "rbee/auth/token_source.hpp"
 #include "rbee/base/secret.hpp"
 #include "rbee/process/core_dumps.hpp"
+#include "rbee/process/service_manager.hpp"
 #include "rbee/queen/app.hpp"
 #include "rbee/queen/options.hpp"
 
@@ -37,7 +38,7 @@ std::vector<std::string> environment_for_children() {
             out.emplace_back(*entry);
         }
     }
-    return out;
+    return rbee::process::without_service_address(std::move(out));
 }
 
 int complain(const std::string& what) {
@@ -70,7 +71,11 @@ int main(int argc, char** argv) {
         std::fflush(stdout);
     };
     const auto ended = rbee::queen::run_queen(
-        *line.options, {std::move(*token), environment_for_children(), announce}
+        *line.options,
+        {std::move(*token),
+         environment_for_children(),
+         announce,
+         rbee::process::service_address(environment, ::getpid())}
     );
     return ended ? EXIT_SUCCESS : complain(ended.error().what);
 }

@@ -351,13 +351,24 @@ def start_hive(home, *arguments, queen=None, extra_env=None):
     )
 
 
-def write_fake_gpu(directory, total, free):
-    """A program named nvidia-smi that tells of one GPU; returns the variables that put it in use."""
+def write_fake_gpus(directory, gpus, seconds=0):
+    """A program named nvidia-smi that tells, after some seconds, of GPUs: total and free MiB, and
+    degrees; returns the variables that put it in use."""
     directory.mkdir(exist_ok=True)
+    lines = ["#!/bin/sh", f"sleep {seconds}" if seconds else ":"]
+    for number, (total, free, *rest) in enumerate(gpus):
+        degrees = rest[0] if rest else 41
+        bus = f"00000000:{number + 1:02}:00.0"
+        lines.append(f'echo "{number}, Fake GPU, {total}, {free}, 8.9, {bus}, {degrees}"')
     script = directory / "nvidia-smi"
-    script.write_text(f'#!/bin/sh\necho "0, Fake GPU, {total}, {free}, 8.9, 00000000:01:00.0"\n')
+    script.write_text("\n".join(lines) + "\n")
     script.chmod(0o755)
     return {"PATH": f"{directory}:{os.environ['PATH']}"}
+
+
+def write_fake_gpu(directory, total, free):
+    """The same with one GPU."""
+    return write_fake_gpus(directory, [(total, free)])
 
 
 class FakeHive:

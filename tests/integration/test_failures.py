@@ -141,15 +141,16 @@ def test_corrupt_model_has_a_readable_cause_and_the_hive_goes_on(cluster):
     assert cluster.api.chat_text("hello")
 
 
-@pytest.mark.parametrize("kind", ["missing", "corrupt"])
-def test_worker_alone_with_a_bad_file_exits_1_with_one_readable_line(tmp_path, models_dir, kind):
+@pytest.mark.parametrize(("kind", "code"), [("missing", 66), ("corrupt", 65)])
+def test_worker_alone_with_a_bad_file_says_so_and_in_its_exit_code(tmp_path, models_dir, kind, code):
+    """EX_NOINPUT and EX_DATAERR of sysexits.h: a hive tries neither again."""
     path = models_dir / f"{kind}.gguf"
     worker = Program(
         [BIN / "llm-worker-rbee", "--worker-id", "w-1", "--model", path, "--port", "0"],
         tmp_path,
         ready=False,
     )
-    assert worker.process.wait(30) == 1
+    assert worker.process.wait(30) == code
     wait_for(lambda: any("gguf" in line.lower() for line in worker.log), what="cause on stderr")
 
 

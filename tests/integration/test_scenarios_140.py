@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import os
 import random
 import re
 import socket
@@ -16,6 +15,7 @@ import pytest
 from cli import Cli, free_port
 from harness import (
     BIN, SANITIZED, TOKEN, Api, Cluster, FakeHive, Program, make_model, start_hive, wait_for,
+    write_fake_gpus,
 )
 
 INVALID = "Invalid model reference: "
@@ -121,13 +121,16 @@ def spawn_path(hive, path):
 
 
 def test_VAL_004_a_model_path_with_dots(path_hive, tmp_path):
-    before = sorted(str(p) for p in tmp_path.rglob("*") if "logs" not in str(p))
+    def files():  # but for those that a hive writes for itself
+        return sorted(str(p) for p in tmp_path.rglob("*") if not {"logs", "run"} & set(p.parts))
+
+    before = files()
     for path in ("../outside.gguf", "../../../etc/passwd", "family/../../outside.gguf", "..\\x"):
         answer = spawn_path(path_hive, path)
         check_refused(answer, "Invalid path: ", "path traversal detected", field="model_path")
         assert "etc" not in answer.error()["message"] and "outside" not in answer.error()["message"]
     check_ref_refused(path_hive.api, "file:/models/../etc/passwd", "path traversal detected")
-    assert sorted(str(p) for p in tmp_path.rglob("*") if "logs" not in str(p)) == before
+    assert files() == before
     assert path_hive.api.get("/v1/workers").json()["workers"] == []
     assert spawn_path(path_hive, "family/inner.gguf").status == 200
 
@@ -518,16 +521,8 @@ def test_EH_015b_the_command_line_knows_the_backends(rbee):
 
 
 def test_EH_015c_a_device_that_is_not_there(tmp_path, models_dir):
-    folder = tmp_path / "gpu"
-    folder.mkdir()
-    script = folder / "nvidia-smi"
-    script.write_text(
-        "#!/bin/sh\n"
-        'echo "0, Fake GPU, 24000, 23000, 8.9, 00000000:01:00.0"\n'
-        'echo "1, Fake GPU, 24000, 23000, 8.9, 00000000:02:00.0"\n'
-    )
-    script.chmod(0o755)
-    env = {"PATH": f"{folder}:{os.environ['PATH']}", "RBEE_WORKER_BACKENDS": "cuda,cpu"}
+    gpus = write_fake_gpus(tmp_path / "gpu", [(24000, 23000), (24000, 23000)])
+    env = {**gpus, "RBEE_WORKER_BACKENDS": "cuda,cpu"}
     cluster = Cluster(tmp_path, models_dir, extra_env=env)
     try:
         rbee = Cli(tmp_path, cluster.queen.url)

@@ -2,6 +2,7 @@
 #include "rbee/api/json.hpp"
 #include "rbee/api/route_fields.hpp"
 #include "rbee/api/types.hpp"
+#include "rbee/domain/keep_alive.hpp"
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -143,6 +144,23 @@ TEST(RouteFields, BoundsWhatRoutingUses) {
     EXPECT_EQ(refused(R"({"max_tokens":2147483648})"), "max_tokens range(-1..=2147483647)");
     EXPECT_EQ(refused(R"({"max_output_tokens":"many"})"), "max_output_tokens type(integer)");
     EXPECT_EQ(refused(R"({"n_predict":1.5})"), "n_predict type(integer)");
+}
+
+TEST(RouteFields, ReadsHowLongAWorkerIsKept) {
+    using namespace std::chrono_literals;
+    const auto kept = [](std::string body) { return route_fields(body)->keep_alive; };
+    EXPECT_EQ(kept(R"({"keep_alive":"10m"})"), 10min);
+    EXPECT_EQ(kept(R"({"keep_alive":30,"model":"x"})"), 30s);
+    EXPECT_EQ(kept(R"({"keep_alive":0})"), 0s);
+    EXPECT_EQ(kept(R"({"keep_alive":-1})"), domain::keep_for_ever);
+    EXPECT_EQ(kept(R"({"keep_alive":null})"), std::nullopt);
+    EXPECT_EQ(kept("{}"), std::nullopt);
+    for (const char* wrong : {"true", "1.5", "\"soon\"", "[5]", "{}", "1e9", "99999999999"}) {
+        std::string body = std::string(R"({"keep_alive":)") + wrong + "}";
+        const auto fields = route_fields(body);
+        ASSERT_FALSE(fields.has_value()) << wrong;
+        EXPECT_EQ(fields.error().fields.at(0).field, "keep_alive");
+    }
 }
 
 TEST(RouteFields, FindsNullBytesInAnyText) {

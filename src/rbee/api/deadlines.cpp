@@ -82,7 +82,7 @@ RequestDeadline::RequestDeadline(
 
 void RequestDeadline::arm() {
     // Of a default, only the time with a worker counts.
-    if (deadline_.defaulted && !assigned_) {
+    if (!running()) {
         return;
     }
     BootTime due = deadline_.next_due(stage_ == Stage::decode);
@@ -115,9 +115,8 @@ void RequestDeadline::handed_over() {
 }
 
 bool RequestDeadline::passed() const {
-    const bool running = !deadline_.defaulted || assigned_;
     return cancel_.reason() == CancelReason::deadline ||
-           (running && deadline_.next_due(stage_ == Stage::decode) <= BootClock::now());
+           (running() && deadline_.next_due(stage_ == Stage::decode) <= BootClock::now());
 }
 
 Duration RequestDeadline::left() const {

@@ -52,6 +52,8 @@ public:
     [[nodiscard]] bool partial() const { return deadline_.partial; }
     /// Cancelled by the deadline, or about to be.
     [[nodiscard]] bool passed() const;
+    /// The time runs: always, but for a default before there is a worker.
+    [[nodiscard]] bool running() const { return !deadline_.defaulted || assigned_; }
     [[nodiscard]] const domain::Deadline& deadline() const { return deadline_; }
     [[nodiscard]] Stage stage() const { return stage_; }
 

@@ -102,6 +102,19 @@ json::object carried_details(const Error& error) {
                                  : parse_object(error.details).value_or(json::object());
 }
 
+/// Seconds for Retry-After: what the error knows (details.retry_after_s), else a moment.
+std::string retry_after(const Error& error, const json::object& details) {
+    const json::object carried = carried_details(error);
+    for (const json::object* from : {&details, &carried}) {
+        const json::value* seconds = from->if_contains("retry_after_s");
+        const bool whole = seconds != nullptr && seconds->is_int64() && seconds->get_int64() > 0;
+        if (whole) {
+            return std::to_string(seconds->get_int64());
+        }
+    }
+    return "1";
+}
+
 } // namespace
 
 int status_of(const Error& error) {
@@ -152,7 +165,7 @@ error_response(const Error& error, std::string_view correlation_id, const json::
         response.headers.add("x-should-retry", "false");
     }
     if (response.status == 503) {
-        response.headers.add("Retry-After", "1");
+        response.headers.add("Retry-After", retry_after(error, details));
     }
     return response;
 }

@@ -25,7 +25,7 @@ namespace rbee::api {
 );
 
 /// A whole response with that body, the right status, and WWW-Authenticate or Retry-After where
-/// due.
+/// due: after 503 as many seconds as the number `retry_after_s` of the details says, else 1.
 [[nodiscard]] http::Response error_response(
     const Error& error, std::string_view correlation_id, const boost::json::object& details = {}
 );

@@ -1,5 +1,6 @@
 #include "rbee/api/route_fields.hpp"
 
+#include "rbee/domain/keep_alive.hpp"
 #include "rbee/domain/validate.hpp"
 
 #include <simdjson.h>
@@ -72,6 +73,20 @@ Result<void> read_deadline(od::value value, RouteFields& fields) {
     return {};
 }
 
+/// A number of seconds, or a text such as "5m".
+Result<void> read_keep_alive(od::value value, RouteFields& fields) {
+    std::int64_t seconds = 0;
+    std::string_view text;
+    auto read = value.get_int64().get(seconds) == simdjson::SUCCESS ? domain::keep_alive_of(seconds)
+                : value.get_string().get(text) == simdjson::SUCCESS ? domain::parse_keep_alive(text)
+                                                                    : domain::parse_keep_alive("");
+    if (!read) {
+        return refuse("keep_alive", "duration", read.error().what);
+    }
+    fields.keep_alive = *read;
+    return {};
+}
+
 /// Reads one member, or leaves it where it is.
 Result<void> read_member(std::string_view name, od::value value, RouteFields& fields) {
     if (name == "model") {
@@ -81,8 +96,9 @@ Result<void> read_member(std::string_view name, od::value value, RouteFields& fi
         return read_text(value, name, job_id_bytes_max, fields.job_id);
     }
     const bool is_deadline = name == "deadline_ms";
+    const bool is_keep_alive = name == "keep_alive";
     const bool is_count = std::ranges::find(token_counts, name) != token_counts.end();
-    if (name != "stream" && !is_deadline && !is_count) {
+    if (name != "stream" && !is_deadline && !is_keep_alive && !is_count) {
         return {};
     }
     od::json_type type{};
@@ -94,6 +110,9 @@ Result<void> read_member(std::string_view name, od::value value, RouteFields& fi
     }
     if (is_deadline) {
         return read_deadline(value, fields);
+    }
+    if (is_keep_alive) {
+        return read_keep_alive(value, fields);
     }
     if (is_count) {
         return check_count(value, name);

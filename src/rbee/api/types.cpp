@@ -72,6 +72,8 @@ json::object to_json(const WorkerInfo& worker) {
         {"failed_health_checks", worker.failed_health_checks},
         {"restart_count", worker.restart_count},
         {"last_restart", or_null(worker.last_restart)},
+        {"next_restart", or_null(worker.next_restart)},
+        {"last_exit", worker.last_exit},
         {"last_heartbeat", or_null(worker.last_heartbeat)},
         {"last_activity", worker.last_activity},
         {"started_at", worker.started_at},
@@ -99,6 +101,8 @@ Result<WorkerInfo> worker_from_json(const json::object& object) {
     read.number("failed_health_checks", worker.failed_health_checks);
     read.number("restart_count", worker.restart_count);
     read.optional_time("last_restart", worker.last_restart);
+    read.optional_time("next_restart", worker.next_restart);
+    read.prose("last_exit", worker.last_exit);
     read.optional_time("last_heartbeat", worker.last_heartbeat);
     read.time("last_activity", worker.last_activity);
     read.time("started_at", worker.started_at);
@@ -129,7 +133,7 @@ Result<ModelEntry> model_from_json(const json::object& object) {
 }
 
 json::object to_json(const BackendInfo& backend) {
-    return {
+    json::object out{
         {"backend", backend.backend},
         {"available", backend.available},
         {"device", backend.device},
@@ -137,6 +141,10 @@ json::object to_json(const BackendInfo& backend) {
         {"memory_total_bytes", backend.memory_total_bytes},
         {"memory_available_bytes", backend.memory_available_bytes},
     };
+    if (backend.temperature_c) {
+        out["temperature_c"] = *backend.temperature_c;
+    }
+    return out;
 }
 
 Result<BackendInfo> backend_from_json(const json::object& object) {
@@ -148,6 +156,7 @@ Result<BackendInfo> backend_from_json(const json::object& object) {
     read.prose("name", backend.name);
     read.number("memory_total_bytes", backend.memory_total_bytes);
     read.number("memory_available_bytes", backend.memory_available_bytes);
+    read.optional_number("temperature_c", backend.temperature_c);
     return read.finish(std::move(backend));
 }
 

@@ -26,8 +26,10 @@ struct WorkerInfo {
     std::uint32_t slots_available = 0;
     std::optional<std::int64_t> pid;
     std::uint32_t failed_health_checks = 0;
-    std::uint32_t restart_count = 0;
+    std::uint32_t restart_count = 0; ///< Restarts since it last was up for long enough.
     std::optional<std::string> last_restart;
+    std::optional<std::string> next_restart; ///< When a restart is due, in the state backoff.
+    std::string last_exit; ///< How its process ended last, one line; empty when none has.
     std::optional<std::string> last_heartbeat;
     std::string last_activity;
     std::string started_at;
@@ -53,6 +55,7 @@ struct BackendInfo {
     std::string name;
     std::uint64_t memory_total_bytes = 0;
     std::uint64_t memory_available_bytes = 0;
+    std::optional<std::uint32_t> temperature_c = {}; ///< Degrees Celsius, where the device tells.
 };
 
 /// What a hive tells the queen every 15 s and at each change.

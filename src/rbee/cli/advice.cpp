@@ -42,6 +42,7 @@ constexpr std::array advices = {
     Advice{"MODEL_REQUIRED", choose_model},
     Advice{"INVALID_MODEL_REF", choose_model},
     Advice{"WORKER_NOT_FOUND", "See 'rbee workers list' for the ids"},
+    Advice{"POSTMORTEM_NOT_FOUND", "See 'rbee workers list' for its state"},
     Advice{
         "NODE_NOT_FOUND", "See 'rbee hives list'; a new one is added with 'rbee hives add NAME URL'"
     },

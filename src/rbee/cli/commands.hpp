@@ -23,7 +23,11 @@ make_workers_spawn(Context& context, WorkersSpawnOptions options);
 [[nodiscard]] std::unique_ptr<Command>
 make_workers_stop(Context& context, const WorkersStopOptions& options);
 [[nodiscard]] std::unique_ptr<Command>
+make_workers_restart(Context& context, WorkersRestartOptions options);
+[[nodiscard]] std::unique_ptr<Command>
 make_workers_logs(Context& context, WorkersLogsOptions options);
+[[nodiscard]] std::unique_ptr<Command>
+make_workers_postmortem(Context& context, WorkersPostmortemOptions options);
 [[nodiscard]] std::unique_ptr<Command> make_hives_list(Context& context);
 [[nodiscard]] std::unique_ptr<Command> make_hives_add(Context& context, HivesAddOptions options);
 [[nodiscard]] std::unique_ptr<Command>

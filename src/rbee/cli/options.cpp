@@ -230,6 +230,14 @@ void Parser::add_workers() {
         });
     }
 
+    CLI::App* restart = workers->add_subcommand(
+        "restart", "Replace a worker by a new one, or bring one back at once that has died"
+    );
+    const auto again = on<WorkersRestartOptions>(restart, "  rbee workers restart ID");
+    restart->add_option("worker", again->id, "Worker id")->required()->check(worker_id());
+    restart->add_flag("--no-wait", again->no_wait, "Do not wait until it is ready");
+    add_load_limit(restart, again->load_s);
+
     CLI::App* logs = workers->add_subcommand("logs", "Print the log of a worker");
     const auto reading = on<WorkersLogsOptions>(logs, "  rbee workers logs ID --tail 50 --follow");
     logs->add_option("worker", reading->id, "Worker id")->required()->check(worker_id());
@@ -237,6 +245,13 @@ void Parser::add_workers() {
         ->check(CLI::Range(0U, 10'000U))
         ->capture_default_str();
     logs->add_flag("-f,--follow", reading->follow, "Go on until Ctrl+C");
+
+    CLI::App* death = workers->add_subcommand("postmortem", "Tell how a worker died last");
+    const auto dead = on<WorkersPostmortemOptions>(death, "  rbee workers postmortem ID --log 100");
+    death->add_option("worker", dead->id, "Worker id")->required()->check(worker_id());
+    death->add_option("--log", dead->log_lines, "Lines of the end of its log to show")
+        ->check(CLI::Range(0U, 100'000U))
+        ->capture_default_str();
 }
 
 void Parser::add_worker_spawn(CLI::App* workers) {

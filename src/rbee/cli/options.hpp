@@ -93,10 +93,21 @@ struct WorkersStopOptions {
     std::string id;
 };
 
+struct WorkersRestartOptions {
+    std::string id;
+    bool no_wait = false;
+    std::uint32_t load_s = 300;
+};
+
 struct WorkersLogsOptions {
     std::string id;
     std::uint32_t tail = 100;
     bool follow = false;
+};
+
+struct WorkersPostmortemOptions {
+    std::string id;
+    std::uint32_t log_lines = 20; ///< Of the end of its log.
 };
 
 struct HivesListOptions {};
@@ -154,7 +165,9 @@ struct Invocation {
         WorkersListOptions,
         WorkersSpawnOptions,
         WorkersStopOptions,
+        WorkersRestartOptions,
         WorkersLogsOptions,
+        WorkersPostmortemOptions,
         HivesListOptions,
         HivesAddOptions,
         HivesRemoveOptions,

@@ -57,8 +57,14 @@ public:
     Made operator()(const WorkersStopOptions& options) const {
         return make_workers_stop(context_, options);
     }
+    Made operator()(WorkersRestartOptions& options) const {
+        return make_workers_restart(context_, std::move(options));
+    }
     Made operator()(WorkersLogsOptions& options) const {
         return make_workers_logs(context_, std::move(options));
+    }
+    Made operator()(WorkersPostmortemOptions& options) const {
+        return make_workers_postmortem(context_, std::move(options));
     }
     Made operator()(HivesListOptions&) const { return make_hives_list(context_); }
     Made operator()(HivesAddOptions& options) const {

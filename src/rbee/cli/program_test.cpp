@@ -180,6 +180,51 @@ TEST_F(ProgramTest, lists_are_tables_or_json) {
     EXPECT_EQ(list_of(*as_json, {"workers"}).size(), 1U);
 }
 
+TEST_F(ProgramTest, a_worker_that_came_back_or_will_tells_why) {
+    queen_.on("GET", "/v1/workers", R"({"workers":[
+        {"id":"w1","state":"idle","restart_count":2,"last_exit":"killed by signal 11"},
+        {"id":"w2","state":"backoff","reason":"soon","last_exit":"exit code 3; restart 1 of 3"},
+        {"id":"w3","state":"failed","reason":"no model","last_exit":"exit code 1"}]})");
+    const auto table = run({"workers", "list"});
+    for (const auto* text :
+         {"restarted 2x; before: killed by signal 11", "exit code 3; restart 1 of 3", "no model"}) {
+        EXPECT_TRUE(table.out.contains(text)) << table.out;
+    }
+    EXPECT_FALSE(table.out.contains("exit code 1\n")) << table.out;
+}
+
+TEST_F(ProgramTest, workers_postmortem_tells_how_it_died) {
+    queen_.on("GET", "/v1/workers/w1/postmortem", R"({"worker_id":"w1","model":"tiny",
+        "summary":"killed by signal 11 (SIGSEGV) after 3 min","cause":"segfault","state":"busy",
+        "died_at":"2026-01-31T08:00:00.000Z","uptime_ms":180000,"requests":["r-1","r-2"],
+        "usage":{"user_ms":1500,"system_ms":100,"peak_memory_bytes":1200000000},
+        "log":"one\ntwo\nthree\u001b[31m\n",
+        "earlier":[{"died_at":"2026-01-30T08:00:00.000Z","summary":"exit code 3"}]})");
+    const auto told = run({"workers", "postmortem", "w1", "--log", "2"});
+    EXPECT_EQ(told.code, 0) << told.err;
+    for (const auto* text :
+         {"killed by signal 11 (SIGSEGV) after 3 min",
+          "segfault",
+          "up for 3 min",
+          "r-2",
+          "1.2 GB of memory at most, 1.5 s of CPU",
+          "2026-01-30T08:00:00.000Z  exit code 3",
+          "\ntwo\nthree?[31m\n"}) {
+        EXPECT_TRUE(told.out.contains(text)) << text << " in " << told.out;
+    }
+    EXPECT_FALSE(told.out.contains("\none\n")) << told.out;
+    EXPECT_TRUE(api::parse_object(run({"workers", "postmortem", "w1", "--json"}).out));
+    EXPECT_FALSE(run({"workers", "postmortem", "w1", "--log", "0"}).out.contains("three"));
+    queen_.on(
+        "GET",
+        "/v1/workers/w1/postmortem",
+        {{404, R"({"error":{"message":"this worker has not died","code":"POSTMORTEM_NOT_FOUND"}})"}}
+    );
+    const auto none = run({"workers", "postmortem", "w1"});
+    EXPECT_EQ(none.code, 1);
+    EXPECT_TRUE(none.err.contains("has not died. See 'rbee workers list'")) << none.err;
+}
+
 TEST_F(ProgramTest, status_shows_everything) {
     queen_.on(
         "GET", "/v1/status", R"({"version":"9.9","queue_depth":2,"queue_capacity":100,"in_flight":1,

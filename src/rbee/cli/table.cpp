@@ -18,7 +18,9 @@ namespace {
 Console::Colour colour_of(std::string_view cell) {
     constexpr std::array good = {"idle", "ready", "available", "ok", "up"};
     constexpr std::array waiting = {"loading", "busy", "draining"};
-    constexpr std::array bad = {"failed", "crashed", "unhealthy", "unavailable", "stopped", "down"};
+    constexpr std::array bad = {
+        "failed", "crashed", "unhealthy", "unavailable", "stopped", "down", "dying", "backoff"
+    };
     if ((std::ranges::find(good, cell) != good.end())) {
         return Console::Colour::green;
     }

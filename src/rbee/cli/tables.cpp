@@ -39,7 +39,16 @@ std::string state_note(const json::object& worker) {
     if (text_of(worker, "state") == "loading") {
         return fmt::format("{:.0f} %", real_of(worker, "load_fraction") * 100);
     }
-    return text_of(worker, "reason");
+    std::string reason = text_of(worker, "reason");
+    const std::string last_exit = text_of(worker, "last_exit");
+    if (text_of(worker, "state") == "backoff" || text_of(worker, "state") == "crashed") {
+        return last_exit.empty() ? reason : last_exit;
+    }
+    const auto restarts = number_of(worker, "restart_count").value_or(0);
+    if (reason.empty() && restarts > 0) {
+        return fmt::format("restarted {}x; before: {}", restarts, last_exit);
+    }
+    return reason;
 }
 
 std::size_t count_of(const json::object& hive, std::string_view field) {

@@ -13,6 +13,8 @@ constexpr std::array names = {
     std::pair{WorkerState::busy, std::string_view("busy")},
     std::pair{WorkerState::draining, std::string_view("draining")},
     std::pair{WorkerState::unhealthy, std::string_view("unhealthy")},
+    std::pair{WorkerState::dying, std::string_view("dying")},
+    std::pair{WorkerState::backoff, std::string_view("backoff")},
     std::pair{WorkerState::stopped, std::string_view("stopped")},
     std::pair{WorkerState::crashed, std::string_view("crashed")},
     std::pair{WorkerState::failed, std::string_view("failed")},
@@ -37,7 +39,12 @@ bool routable(WorkerState state) {
 
 bool alive(WorkerState state) {
     return state == WorkerState::loading || state == WorkerState::draining ||
-           state == WorkerState::unhealthy || routable(state);
+           state == WorkerState::unhealthy || state == WorkerState::dying || routable(state);
+}
+
+bool coming_back(WorkerState state) {
+    return state == WorkerState::loading || state == WorkerState::dying ||
+           state == WorkerState::backoff;
 }
 
 } // namespace rbee::domain

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rbee/base/activity.hpp"
 #include "rbee/base/cancel.hpp"
 #include "rbee/base/result.hpp"
 
@@ -25,6 +26,9 @@ struct LoadOptions {
     /// Whether images, audio and video that a request names by URL are fetched. Whoever may send
     /// requests could otherwise make this machine call others.
     bool allow_remote_images = false;
+    /// Where the inference loop shows that it works, for a watcher outside the process; must
+    /// outlive the engine. Null: nowhere.
+    Activity* activity = nullptr;
 };
 
 /// What a loaded model says about itself.

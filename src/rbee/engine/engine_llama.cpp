@@ -97,6 +97,7 @@ void LlamaEngine::run(const GenerationPtr& generation) {
         .params = params_,
         .meta = *meta_,
         .vocab = vocab_,
+        .activity = *activity_,
         .allow_remote_images = allow_remote_images_,
     };
     run_generation(*generation, *server_, context, generated_tokens_);

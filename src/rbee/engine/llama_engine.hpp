@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rbee/base/activity.hpp"
 #include "rbee/base/cancel.hpp"
 #include "rbee/base/result.hpp"
 #include "rbee/engine/engine.hpp"
@@ -46,6 +47,7 @@ private:
     [[nodiscard]] Result<void> load_model(const LoadOptions& options);
     [[nodiscard]] Result<void> start_loop();
     void fix_up_parameters(const LoadOptions& options);
+    void show_activity();
     void run_loop();
     void unload();
     [[nodiscard]] ModelInfo model_info() const;
@@ -66,6 +68,8 @@ private:
     std::atomic<State> state_ = State::empty;
     std::atomic<bool> failed_ = false;
 
+    Activity unseen_; ///< Used when nobody watches.
+    Activity* activity_ = &unseen_;
     common_params params_;
     bool allow_remote_images_ = false;       ///< Constant once loaded.
     std::unique_ptr<server_context> server_; ///< After params_, which its routes refer to.

@@ -241,6 +241,7 @@ void prepare_and_read(
         return;
     }
     Answer answer(generation, *prepared, generated);
+    const ActivityTask owed(context.activity);
     if (generation.post(reader, std::move(prepared->tasks))) {
         read_results(generation, reader, answer);
     }

@@ -1,3 +1,4 @@
+#include "rbee/base/activity.hpp"
 #include "rbee/base/result.hpp"
 #include "rbee/engine/engine.hpp"
 #include "rbee/engine/llama_engine.hpp"
@@ -37,14 +38,17 @@ constexpr std::size_t generations_waiting_max = 4096;
 constexpr std::size_t readers_ahead = 4;
 constexpr ThreadPool::Limits call_limits{.threads = 8, .waiting = 256};
 constexpr std::chrono::seconds first_answer_patience{30};
+// The encoder of an image is one computation that shows nothing until it is done.
+constexpr std::chrono::milliseconds media_patience = std::chrono::minutes(2);
 
 /// Turns llama.cpp's loading states into our progress.
 class ProgressReporter {
 public:
-    ProgressReporter(Engine::ProgressFn progress, const ModelFile& file)
-        : progress_(std::move(progress)), file_(file) {}
+    ProgressReporter(Engine::ProgressFn progress, const ModelFile& file, Activity& activity)
+        : progress_(std::move(progress)), file_(file), activity_(activity) {}
 
     void on_state(server_state state, const json& payload) {
+        activity_.step();
         // Projector and draft model come after the weights that count here.
         if (state == SERVER_STATE_LOADING &&
             json_value(payload, "current", std::string()) == "text_model") {
@@ -69,6 +73,7 @@ public:
 private:
     Engine::ProgressFn progress_;
     ModelFile file_;
+    Activity& activity_;
     float last_ = 0;
 };
 
@@ -108,6 +113,7 @@ Result<ModelInfo> LlamaEngine::load(const LoadOptions& options, ProgressFn progr
     }
     prepare_process();
     params_ = common_params{};
+    activity_ = options.activity != nullptr ? options.activity : &unseen_;
     allow_remote_images_ = options.allow_remote_images;
     const auto file = inspect_model_file(options.model_path);
     if (!file) {
@@ -117,13 +123,14 @@ Result<ModelInfo> LlamaEngine::load(const LoadOptions& options, ProgressFn progr
         return error_of(parsed);
     }
     fix_up_parameters(options);
-    ProgressReporter reporter(std::move(progress), *file);
+    ProgressReporter reporter(std::move(progress), *file, *activity_);
     server_ = std::make_unique<server_context>();
     server_->set_state_callback([&reporter](server_state state, const json& payload) {
         reporter.on_state(state, payload);
     });
     auto loaded = load_model(options);
     if (loaded) {
+        show_activity();
         server_->set_state_callback([](server_state, const json&) {});
         loaded = start_loop();
     }
@@ -177,6 +184,19 @@ Result<void> LlamaEngine::load_model(const LoadOptions& options) {
     return {};
 }
 
+/// llama.cpp asks after each part of a graph whether to go on. Backends that do not ask are seen
+/// by the decodes that the sampler reports.
+void LlamaEngine::show_activity() {
+    const auto step = [](void* activity) {
+        static_cast<Activity*>(activity)->step();
+        return false; // go on
+    };
+    llama_set_abort_callback(server_->get_llama_context(), step, activity_);
+    if (meta_->has_mtmd) {
+        activity_->patience_ms = static_cast<std::uint32_t>(media_patience.count());
+    }
+}
+
 Result<void> LlamaEngine::start_loop() {
     // Set before other threads read it. Warnings of the server part are about single requests.
     if (params_.verbosity == common_params{}.verbosity) {
@@ -187,7 +207,7 @@ Result<void> LlamaEngine::start_loop() {
         "rbee-gen", ThreadPool::Limits{.threads = readers, .waiting = generations_waiting_max}
     );
     call_pool_ = std::make_unique<ThreadPool>("rbee-call", call_limits);
-    sampler_ = std::make_unique<LoopSampler>(*server_);
+    sampler_ = std::make_unique<LoopSampler>(*server_, *activity_);
     loop_ = std::thread([this] { run_loop(); });
     // terminate() before the loop has begun would be lost, so wait for its first sign of life.
     if (!sampler_->sample(first_answer_patience).fresh) {

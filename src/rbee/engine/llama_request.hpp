@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rbee/base/activity.hpp"
 #include "rbee/base/result.hpp"
 #include "rbee/engine/engine.hpp"
 
@@ -16,6 +17,7 @@ struct TaskContext {
     const common_params& params;
     const server_context_meta& meta;
     const llama_vocab* vocab;
+    Activity& activity; ///< Shows which tasks the loop has.
     bool allow_remote_images = false;
 };
 

@@ -1,3 +1,4 @@
+#include "rbee/base/activity.hpp"
 #include "rbee/base/text.hpp"
 #include "rbee/engine/client_fields.hpp"
 #include "rbee/engine/engine.hpp"
@@ -7,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -95,6 +97,11 @@ std::string checked_body(const Call& call, int context_tokens, bool allow_remote
     return safe_json_to_str(body);
 }
 
+/// Whether the inference loop has to compute for an answer.
+bool needs_decodes(Route route) {
+    return route == Route::embeddings || route == Route::rerank || route == Route::infill;
+}
+
 /// The whole body of a reply, streamed ones included.
 std::string whole_body(server_http_res& response) {
     std::string body = std::move(response.data);
@@ -144,6 +151,10 @@ Reply LlamaEngine::answer(const Call& call) {
         const server_http_req request{
             query_parameters(call.query), {}, {}, call.query, body, {}, should_stop
         };
+        std::optional<ActivityTask> owed;
+        if (needs_decodes(call.route)) {
+            owed.emplace(*activity_);
+        }
         const auto response = handler_of(*routes_, call.route)(request);
         Reply reply;
         reply.status = response->status;

@@ -15,7 +15,8 @@
 
 namespace rbee::engine {
 
-LoopSampler::LoopSampler(server_context& server) : server_(server), thread_([this] { run(); }) {}
+LoopSampler::LoopSampler(server_context& server, Activity& activity)
+    : server_(server), activity_(activity), thread_([this] { run(); }) {}
 
 LoopSampler::~LoopSampler() {
     stop();
@@ -55,6 +56,7 @@ void LoopSampler::run() {
         const bool answered = ask(stats);
         lock.lock();
         if (answered) {
+            activity_.step(stats.decode_steps - stats_.decode_steps);
             stats_ = stats;
             taken_ = answering;
             taken_cv_.notify_all();

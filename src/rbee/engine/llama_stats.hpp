@@ -1,5 +1,7 @@
 #pragma once
 
+#include "rbee/base/activity.hpp"
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -24,8 +26,8 @@ struct LoopStats {
 /// costs the caller a bounded wait. Thread-safe.
 class LoopSampler {
 public:
-    /// `server` must run its loop and outlive this.
-    explicit LoopSampler(server_context& server);
+    /// `server` must run its loop and outlive this, as `activity`, which learns of the decodes.
+    LoopSampler(server_context& server, Activity& activity);
     LoopSampler(const LoopSampler&) = delete;
     LoopSampler& operator=(const LoopSampler&) = delete;
     ~LoopSampler();
@@ -46,6 +48,7 @@ private:
     [[nodiscard]] bool ask(LoopStats& stats);
 
     server_context& server_;
+    Activity& activity_;
     std::mutex mutex_;
     std::condition_variable wanted_cv_;
     std::condition_variable taken_cv_;

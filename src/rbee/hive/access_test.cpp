@@ -4,12 +4,16 @@
 #include "rbee/hive/launcher.hpp"
 #include "rbee/hive/machine.hpp"
 #include "rbee/hive/model_directory.hpp"
+#include "rbee/hive/restarter.hpp"
+#include "rbee/hive/rolling_restart.hpp"
 #include "rbee/hive/spawn_service.hpp"
+#include "rbee/hive/start_gate.hpp"
 #include "rbee/hive/supervisor.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <string>
 
 #include "support/default_deny.hpp"
@@ -35,17 +39,33 @@ TEST(HiveAccess, AUTH_008_AUTH_009_AUTH_017_HiveDeniesEveryRouteButThePublicOnes
     ChildLauncher launcher(loop.get_executor());
     Supervisor supervisor({timers, log, hive_metrics, registry, launcher, client, settings, tokens}
     );
-    SpawnService spawner({settings, models, machine, supervisor, hive_metrics, pool, log});
+    ResourceCheck resources({settings, machine, supervisor, log});
+    const auto random = [] { return std::uint64_t{0}; };
+    StartGate gate({timers.clock(), log, hive_metrics, settings.restart, random});
+    Restarter restarter(
+        {timers, log, hive_metrics, registry, supervisor, gate, settings.restart, random, {}}
+    );
+    SpawnService spawner(
+        {settings, models, resources, supervisor, gate, restarter, hive_metrics, pool, log}
+    );
+    RollingRestart rolling(
+        {loop.get_executor(), log, registry, supervisor, gate, restarter, spawner}
+    );
     runtime::DeadlineTimers deadline_timers(loop.get_executor());
     api::Deadlines deadlines({deadline_timers, log, metrics, "test"}, {});
-    InferenceRelay relay({timers, log, hive_metrics, registry, supervisor, client, deadlines});
+    InferenceRelay relay(
+        {timers, log, hive_metrics, registry, supervisor, restarter, client, deadlines}
+    );
+    PostmortemStore postmortems({timers, log, pool, {}});
     HiveRoutes routes(
         {timers,
          settings,
          registry,
          supervisor,
          spawner,
+         rolling,
          view,
+         postmortems,
          pool,
          [](const std::string&) { FAIL() << "nobody may stop the hive"; }}
     );

@@ -61,6 +61,7 @@ HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener lis
                                          timers_.clock(),
                                          pool_,
                                          {.disk_of = disk_of(settings_),
+                                          .log_dir = settings_.worker.log_dir,
                                           .worker_backends = settings_.worker.backends,
                                           .environment = settings_.worker.environment}
                                      ),
@@ -68,16 +69,32 @@ HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener lis
       supervisor_(
           {timers_, log_, hive_metrics_, registry_, launcher_, client_, settings_, authenticator_}
       ),
-      spawner_({settings_, models_, machine_, supervisor_, hive_metrics_, pool_, log_}),
+      deaths_({timers_, log_, hive_metrics_, registry_, pool_, settings_}),
+      adoption_({timers_, log_, supervisor_, registry_, pool_, settings_}),
+      resources_({settings_, machine_, supervisor_, log_}),
+      idle_({timers_, log_, registry_, supervisor_, settings_.idle}), spawner_(
+                                                                          {settings_,
+                                                                           models_,
+                                                                           resources_,
+                                                                           supervisor_,
+                                                                           start_gate_,
+                                                                           restarter_,
+                                                                           hive_metrics_,
+                                                                           pool_,
+                                                                           log_}
+                                                                      ),
       deadlines_({deadline_timers_, log_, metrics_, "rbee_hive"}, {domain::inner_hop_policy()}),
-      relay_({timers_, log_, hive_metrics_, registry_, supervisor_, client_, deadlines_}),
+      relay_({timers_, log_, hive_metrics_, registry_, supervisor_, restarter_, client_, deadlines_}
+      ),
       routes_(
           {timers_,
            settings_,
            registry_,
            supervisor_,
            spawner_,
+           rolling_,
            view_,
+           deaths_.store(),
            pool_,
            [this](std::string reason) { begin_stop(std::move(reason)); }}
       ),
@@ -85,6 +102,8 @@ HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener lis
       tasks_(loop_.get_executor(), telemetry::log_task_failures(log_)) {
     view_.set_identity({settings_.node_name, public_url()});
     supervisor_.set_hive_url(own_url());
+    supervisor_.set_death_watch(death_watch_);
+    limit_worker_memory();
     build_routes();
     if (settings_.queen) {
         queen_.emplace(
@@ -95,11 +114,23 @@ HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener lis
     if (queen_ && settings_.queen_token.empty()) {
         tokens_.on_load([this](Secret outgoing) { queen_->set_token(std::move(outgoing)); });
     }
+    deaths_.attach(supervisor_); // behind all who decide about restarts
+    registry_.on_rest([this](const WorkerRegistry::Entry&) { idle_.changed(); });
     registry_.on_change([this] {
+        adoption_.changed();
         hive_metrics_.refresh(registry_.list(), machine_.last().resources);
+        deaths_.look();
+        idle_.changed();
         if (queen_) {
             queen_->changed();
         }
+    });
+}
+
+void HiveApp::follow_adopted() {
+    supervisor_.for_each_slot([this](const Supervisor::Slot& slot) {
+        // Each restart since the worker was last in service for long was one of its attempts.
+        restarter_.follow(slot.info.id, {.attempts = slot.info.restart_count});
     });
 }
 
@@ -116,6 +147,15 @@ Result<void> HiveApp::load_tokens() {
     }
     tokens_.tell();
     return {};
+}
+
+void HiveApp::limit_worker_memory() {
+    if (settings_.worker.memory_bytes_max == 0) {
+        return;
+    }
+    if (const auto limited = launcher_.limit_memory(settings_.worker.memory_bytes_max); !limited) {
+        log_.warn("worker_memory_unlimited", limited.error().what);
+    }
 }
 
 void HiveApp::build_routes() {
@@ -208,6 +248,8 @@ int HiveApp::run() {
 }
 
 asio::awaitable<void> HiveApp::main() {
+    adoption_.take_over(); // before anybody asks what runs here
+    follow_adopted();
     const auto serving = serve();
     if (!serving) {
         begin_stop(serving.error().what);
@@ -220,12 +262,18 @@ asio::awaitable<void> HiveApp::main() {
                     begin_stop("the queen has gone");
                 });
         }
+        adoption_.start();
         monitor_.start();
+        stall_watch_.start();
+        deaths_.start();
+        idle_.start();
+        tasks_.start(service_.feed_watchdog(timers_), "watchdog");
         if (queen_) {
             tasks_.start(queen_->run(), "queen_link");
         }
         fmt::print("rbee-hive ready {}\n", own_url());
         std::fflush(stdout);
+        service_.ready("serving at " + own_url());
         log_.info(
             "server_start",
             "serving",
@@ -245,6 +293,7 @@ void HiveApp::begin_stop(std::string reason) {
         return;
     }
     log_.info("server_shutdown", "stopping", {{"cause", reason}});
+    service_.stopping("stopping: " + reason);
     stop_reason_ = std::move(reason);
     stopping_.notify_all();
 }
@@ -254,10 +303,12 @@ asio::awaitable<void> HiveApp::watch_signals() {
     while (true) {
         const int signal = co_await signals.next();
         if (signal == SIGHUP) {
+            service_.reloading(timers_.clock().now());
             tokens_.reload();
             if (const auto loaded = tls_.load(); !loaded) {
                 log_.error("reload_failed", loaded.error().what, {{"part", "tls"}});
             }
+            service_.ready("serving at " + own_url());
             continue;
         }
         if (stop_reason_) {
@@ -272,6 +323,8 @@ asio::awaitable<void> HiveApp::watch_signals() {
 asio::awaitable<void> HiveApp::shut_down() {
     routes_.stop();
     server_.drain();
+    co_await rolling_.stop();
+    co_await restarter_.stop(); // nothing comes back from here on
     co_await supervisor_.stop_all("the hive is stopping");
     if (queen_) {
         const auto told = co_await queen_->send();
@@ -281,7 +334,11 @@ asio::awaitable<void> HiveApp::shut_down() {
     co_await server_.stop();
     co_await relay_.stop();
     co_await monitor_.stop();
+    co_await stall_watch_.stop();
+    co_await idle_.stop();
     co_await supervisor_.join();
+    co_await adoption_.stop();
+    co_await deaths_.stop();
     co_await tasks_.stop();
     client_.close_idle();
     deadline_timers_.stop();

@@ -4,26 +4,37 @@
 #include "rbee/api/gate.hpp"
 #include "rbee/auth/bearer.hpp"
 #include "rbee/auth/token_keeper.hpp"
+#include "rbee/base/random.hpp"
 #include "rbee/base/result.hpp"
+#include "rbee/hive/adoption.hpp"
+#include "rbee/hive/death_recorder.hpp"
 #include "rbee/hive/health_monitor.hpp"
 #include "rbee/hive/hive_metrics.hpp"
 #include "rbee/hive/hive_routes.hpp"
 #include "rbee/hive/hive_view.hpp"
+#include "rbee/hive/idle_stop.hpp"
 #include "rbee/hive/inference_relay.hpp"
 #include "rbee/hive/launcher.hpp"
 #include "rbee/hive/machine.hpp"
 #include "rbee/hive/model_directory.hpp"
 #include "rbee/hive/queen_link.hpp"
+#include "rbee/hive/resource_check.hpp"
+#include "rbee/hive/restarter.hpp"
+#include "rbee/hive/rolling_restart.hpp"
 #include "rbee/hive/settings.hpp"
 #include "rbee/hive/spawn_service.hpp"
+#include "rbee/hive/stall_watch.hpp"
+#include "rbee/hive/start_gate.hpp"
 #include "rbee/hive/supervisor.hpp"
 #include "rbee/hive/worker_registry.hpp"
 #include "rbee/http/client.hpp"
 #include "rbee/http/reaper.hpp"
 #include "rbee/http/server.hpp"
 #include "rbee/pki/tls_service.hpp"
+#include "rbee/process/death_watch.hpp"
 #include "rbee/process/lifeline.hpp"
 #include "rbee/process/listener.hpp"
+#include "rbee/process/service_manager.hpp"
 #include "rbee/runtime/blocking.hpp"
 #include "rbee/runtime/task_group.hpp"
 #include "rbee/runtime/timers.hpp"
@@ -62,6 +73,9 @@ private:
     [[nodiscard]] static std::function<Result<void>(const http::Exchange&, http::Access)>
     connection_rule(const pki::TlsFiles& files);
     [[nodiscard]] Result<void> load_tokens();
+    /// Workers of a former hive come back as those of this one do.
+    void follow_adopted();
+    void limit_worker_memory();
     void build_routes();
     [[nodiscard]] Result<void> serve();
     [[nodiscard]] std::string public_url() const;
@@ -73,6 +87,7 @@ private:
 
     Settings settings_;
     telemetry::Logger log_;
+    process::ServiceManager service_{settings_.service};
     process::Listener listener_;
     boost::asio::io_context loop_{1};
     runtime::SystemTimers timers_{loop_.get_executor()};
@@ -98,8 +113,29 @@ private:
     Machine machine_;
     HiveView view_;
     ChildLauncher launcher_{loop_.get_executor()};
+    process::DeathWatch death_watch_{loop_.get_executor()};
     Supervisor supervisor_;
+    StartGate start_gate_{{timers_.clock(), log_, hive_metrics_, settings_.restart, random_u64}};
+    Restarter restarter_{
+        {timers_,
+         log_,
+         hive_metrics_,
+         registry_,
+         supervisor_,
+         start_gate_,
+         settings_.restart,
+         random_u64,
+         [this](Supervisor::Order order) { return spawner_.room_for(std::move(order)); }}
+    };
+    StallWatch stall_watch_{{timers_, log_, registry_, supervisor_, settings_.life.progress}};
+    DeathRecorder deaths_;
+    Adoption adoption_;
+    ResourceCheck resources_;
+    IdleStop idle_;
     SpawnService spawner_;
+    RollingRestart rolling_{
+        {loop_.get_executor(), log_, registry_, supervisor_, start_gate_, restarter_, spawner_}
+    };
     runtime::DeadlineTimers deadline_timers_{loop_.get_executor()};
     api::Deadlines deadlines_;
     InferenceRelay relay_;

@@ -18,6 +18,7 @@ constexpr std::size_t devices_max = 64;
 constexpr std::size_t name_bytes_max = 256;
 constexpr std::size_t bus_id_bytes_max = 32;
 constexpr std::uint64_t memory_mib_max = 1'000'000;
+constexpr std::uint64_t temperature_max = 1000;
 constexpr std::uint64_t mib = 1024ULL * 1024;
 
 bool printable(std::string_view text) {
@@ -26,7 +27,7 @@ bool printable(std::string_view text) {
 
 std::optional<api::BackendInfo> parse_line(std::string_view line) {
     const auto fields = split(line, ',');
-    if (fields.size() != 6) {
+    if (fields.size() != 7) {
         return std::nullopt;
     }
     const auto index = parse_u64(trim(fields[0]));
@@ -34,11 +35,17 @@ std::optional<api::BackendInfo> parse_line(std::string_view line) {
     const auto total = parse_u64(trim(fields[2]));
     const auto available = parse_u64(trim(fields[3]));
     const std::string_view bus_id = trim(fields[5]);
+    const std::string_view temperature = trim(fields[6]);
+    const auto degrees = parse_u64(temperature);
     if (!index || *index >= devices_max || !total || !available || *total > memory_mib_max) {
         return std::nullopt;
     }
     if (name.empty() || name.size() > name_bytes_max || !printable(name) ||
         bus_id.size() > bus_id_bytes_max || !printable(bus_id)) {
+        return std::nullopt;
+    }
+    const bool untold = temperature == "N/A" || temperature == "[N/A]";
+    if (!untold && (!degrees || *degrees > temperature_max)) {
         return std::nullopt;
     }
     api::BackendInfo gpu;
@@ -47,6 +54,7 @@ std::optional<api::BackendInfo> parse_line(std::string_view line) {
     gpu.name = std::string(name);
     gpu.memory_total_bytes = *total * mib;
     gpu.memory_available_bytes = std::min(*available, *total) * mib;
+    gpu.temperature_c = degrees;
     return gpu;
 }
 

@@ -18,12 +18,13 @@ struct Device {
 
 /// Query that makes nvidia-smi print what parse_nvidia_smi() reads.
 inline constexpr std::string_view nvidia_smi_fields =
-    "index,name,memory.total,memory.free,compute_cap,pci.bus_id";
+    "index,name,memory.total,memory.free,compute_cap,pci.bus_id,temperature.gpu";
 
 /// Reads `nvidia-smi --query-gpu=... --format=csv,noheader,nounits`. The text comes from another
 /// program, so everything is bounded: 64 devices, names of 256 and bus ids of 32 printable
-/// characters, at most 1 000 000 MiB of memory, free memory never above the total. Fails with
-/// Errc::corrupt and the number of the line.
+/// characters, at most 1 000 000 MiB of memory, free memory never above the total, temperatures of
+/// at most 1000 degrees (passively cooled ones tell none). Fails with Errc::corrupt and the number
+/// of the line.
 [[nodiscard]] Result<std::vector<api::BackendInfo>> parse_nvidia_smi(std::string_view csv);
 
 /// The processor as a device. `ram_*` in bytes.

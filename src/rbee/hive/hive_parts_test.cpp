@@ -51,6 +51,8 @@ TEST(WorkerArguments, Name_everything_and_put_engine_flags_last) {
     launch.listen_fd = 3;
     launch.lifeline_fd = 4;
     launch.token_fd = 5;
+    launch.pulse_fd = 6;
+    launch.hive_lease_s = 30;
     launch.engine_args = {"--ctx-size", "512"};
     EXPECT_THAT(
         worker_arguments(launch),
@@ -77,6 +79,10 @@ TEST(WorkerArguments, Name_everything_and_put_engine_flags_last) {
             "4",
             "--token-fd",
             "5",
+            "--pulse-fd",
+            "6",
+            "--hive-lease",
+            "30",
             "--",
             "--ctx-size",
             "512"

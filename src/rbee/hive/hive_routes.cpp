@@ -34,7 +34,13 @@ void HiveRoutes::add_routes(http::Router& router) {
     router.add("POST", "/v1/heartbeat", bound(&HiveRoutes::heartbeat), http::Access::worker);
     router.add("GET", "/v1/workers/{id}", bound(&HiveRoutes::inspect), http::Access::models);
     router.add("DELETE", "/v1/workers/{id}", bound(&HiveRoutes::remove), http::Access::admin);
+    router.add(
+        "POST", "/v1/workers/{id}/restart", bound(&HiveRoutes::restart), http::Access::admin
+    );
     router.add("GET", "/v1/workers/{id}/logs", bound(&HiveRoutes::logs), http::Access::admin);
+    router.add(
+        "GET", "/v1/workers/{id}/postmortem", bound(&HiveRoutes::postmortem), http::Access::admin
+    );
     router.add(
         "GET", "/v1/workers/{id}/progress", bound(&HiveRoutes::progress), http::Access::models
     );

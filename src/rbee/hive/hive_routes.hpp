@@ -1,6 +1,8 @@
 #pragma once
 
 #include "rbee/hive/hive_view.hpp"
+#include "rbee/hive/postmortem_store.hpp"
+#include "rbee/hive/rolling_restart.hpp"
 #include "rbee/hive/settings.hpp"
 #include "rbee/hive/spawn_service.hpp"
 #include "rbee/hive/supervisor.hpp"
@@ -29,7 +31,9 @@ public:
         WorkerRegistry& registry;
         Supervisor& supervisor;
         SpawnService& spawner;
+        RollingRestart& restarts;
         HiveView& view;
+        PostmortemStore& postmortems;
         runtime::BlockingPool& pool;
         std::function<void(std::string reason)> shut_down; ///< Begins an orderly stop.
     };
@@ -55,11 +59,13 @@ private:
     [[nodiscard]] boost::asio::awaitable<void> inspect(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> spawn(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> remove(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> restart(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> ready(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> heartbeat(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> logs(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> follow(http::Exchange& exchange, std::uint64_t from);
     [[nodiscard]] boost::asio::awaitable<void> progress(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> postmortem(http::Exchange& exchange);
 
     /// The worker that the path names. Fails with Errc::invalid_argument or WORKER_NOT_FOUND.
     [[nodiscard]] Result<const WorkerRegistry::Entry*> named(const http::Exchange& exchange) const;

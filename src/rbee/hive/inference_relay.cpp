@@ -12,6 +12,7 @@
 #include <array>
 #include <chrono>
 #include <exception>
+#include <optional>
 #include <utility>
 
 namespace rbee::hive {
@@ -40,7 +41,33 @@ std::string_view without_address(const Error& error) {
 
 InferenceRelay::InferenceRelay(Dependencies dependencies)
     : with_(dependencies),
-      tasks_(dependencies.timers.executor(), telemetry::log_task_failures(dependencies.log)) {}
+      tasks_(dependencies.timers.executor(), telemetry::log_task_failures(dependencies.log)) {
+    with_.supervisor.on_dying([this](const std::string& id) { break_off(id); });
+}
+
+/// A job's presence among those that are with a worker.
+class InferenceRelay::Listed {
+public:
+    Listed(InferenceRelay& owner, Job& job) : owner_(owner), job_(job) {
+        owner_.jobs_.insert(&job);
+    }
+    Listed(const Listed&) = delete;
+    Listed& operator=(const Listed&) = delete;
+    ~Listed() { owner_.jobs_.erase(&job_); }
+
+private:
+    InferenceRelay& owner_;
+    Job& job_;
+};
+
+void InferenceRelay::break_off(const std::string& worker_id) {
+    for (Job* job : jobs_) {
+        if (job->worker_id == worker_id) {
+            job->died = true;
+            job->upstream.cancel(CancelReason::requested);
+        }
+    }
+}
 
 void InferenceRelay::add_routes(http::Router& router) {
     for (const char* path : api::inference_paths) {
@@ -127,6 +154,10 @@ asio::awaitable<void> InferenceRelay::serve(http::Exchange& exchange, Job& job) 
         co_return;
     }
     job.worker_id = entry->info.id;
+    job.generation = lease->generation();
+    if (const std::optional<Duration> keep_alive = fields->keep_alive) {
+        with_.registry.keep(job.worker_id, *keep_alive);
+    }
     job.deadline->assigned();
     lease->track(exchange.correlation_id(), job.deadline->left());
     const auto listed =
@@ -149,7 +180,10 @@ InferenceRelay::forward(http::Exchange& exchange, Job& job, std::string body) {
     http::CallOptions options;
     options.head_limit = job.deadline->left() + beyond_deadline;
     options.body_limit = options.head_limit;
-    options.cancel = &exchange.cancel();
+    options.cancel = &job.upstream;
+    const Listed listed(*this, job);
+    const auto client_stops =
+        exchange.cancel().on_cancel([&job](CancelReason reason) { job.upstream.cancel(reason); });
     with_.log.with_correlation(exchange.correlation_id())
         .info(
             "inference_dispatched",
@@ -174,6 +208,17 @@ InferenceRelay::forward(http::Exchange& exchange, Job& job, std::string body) {
         co_await api::respond_error(exchange, worker_misconfigured(job.worker_id));
         co_return;
     }
+    // Until the first byte is here, the client has seen nothing: this is an error like the above.
+    if (const auto begun = co_await (*upstream)->peek(); !begun) {
+        job.end = exchange.cancel().cancelled() ? RelayEnd::client_gone : RelayEnd::upstream_failed;
+        co_await refuse_unsent(exchange, job, begun.error());
+        co_return;
+    }
+    co_await pass_back(exchange, job, **upstream);
+}
+
+asio::awaitable<void>
+InferenceRelay::pass_back(http::Exchange& exchange, Job& job, http::ResponseStream& upstream) {
     job.deadline->enter(api::Stage::decode);
     http::ErrorFrame frame = [this, &exchange, &job](Error error) {
         return frame_for(exchange, job, std::move(error));
@@ -181,8 +226,11 @@ InferenceRelay::forward(http::Exchange& exchange, Job& job, std::string body) {
     http::Headers extra;
     extra.set("X-Rbee-Worker", job.worker_id);
     const http::RelayOutcome outcome =
-        co_await http::relay_explained(**upstream, exchange, std::move(frame), std::move(extra));
+        co_await http::relay_explained(upstream, exchange, std::move(frame), std::move(extra));
     using Kind = http::RelayOutcome::Kind;
+    if (outcome.kind == Kind::complete && upstream.head().status == 200) {
+        with_.restarter.served(job.worker_id);
+    }
     job.end = outcome.kind == Kind::complete ? RelayEnd::complete
               : outcome.kind == Kind::upstream_failed && !exchange.cancel().cancelled()
                   ? RelayEnd::upstream_failed
@@ -197,14 +245,15 @@ InferenceRelay::refuse_unsent(http::Exchange& exchange, const Job& job, Error er
 
 asio::awaitable<Error> InferenceRelay::explain(const Job& job, Error error) {
     const std::string& worker_id = job.worker_id;
-    if (error.code == Errc::cancelled) {
+    if (error.code == Errc::cancelled && !job.died) {
         if (job.deadline->passed()) {
             with_.deadlines.expired(*job.deadline);
             co_return job.deadline->error();
         }
         co_return cancelled_error(error);
     }
-    const auto died = co_await with_.supervisor.explain_death(worker_id, cause_limit);
+    const auto died =
+        co_await with_.supervisor.explain_death(worker_id, job.generation, cause_limit);
     Error told = std::move(error);
     told.wire_code = "WORKER_FAILED";
     told.what = died ? fmt::format("worker {} died: {}", worker_id, *died)

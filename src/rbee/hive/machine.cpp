@@ -1,6 +1,8 @@
 #include "rbee/hive/machine.hpp"
 
 #include "rbee/base/unique_fd.hpp"
+#include "rbee/process/disk_load.hpp"
+#include "rbee/process/resources.hpp"
 #include "rbee/process/spawn.hpp"
 
 #include <fcntl.h>
@@ -9,9 +11,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 namespace rbee::hive {
@@ -22,6 +27,8 @@ namespace {
 
 constexpr std::size_t answer_bytes_max = 64UL * 1024;
 constexpr auto answer_limit = std::chrono::seconds(5);
+/// Two looks nearer to each other than this say nothing about how busy the machine is.
+constexpr auto comparable_after = std::chrono::milliseconds(500);
 
 /// Reads until the end of file or the limit; false when the limit was passed.
 bool read_all(const UniqueFd& from, std::string& into) {
@@ -42,6 +49,16 @@ bool read_all(const UniqueFd& from, std::string& into) {
         into.append(bytes.data(), static_cast<std::size_t>(got));
     }
     return false;
+}
+
+/// Free bytes of the disk that holds `directory`, or will once it is made.
+std::uint64_t available_at(std::filesystem::path directory) {
+    std::error_code error;
+    while (!std::filesystem::exists(directory, error) && directory.has_relative_path()) {
+        directory = directory.parent_path();
+    }
+    const auto disk = process::disk(directory.empty() ? "." : directory.string());
+    return disk ? disk->available_bytes : 0;
 }
 
 /// Starts the query with its output at `output`.
@@ -82,16 +99,45 @@ GpuAnswer ask_nvidia_smi(const std::string& program, std::vector<std::string> en
     return {parse_nvidia_smi(text).value_or(std::vector<api::BackendInfo>()), false};
 }
 
+asio::awaitable<std::uint64_t> Machine::ram_available() {
+    const auto memory = co_await pool_.run([] { return process::memory(); });
+    co_return memory ? memory->available_bytes : 0;
+}
+
+void Machine::compare(Counters now) {
+    const bool first = !before_;
+    const Duration passed = first ? Duration::zero() : now.at - before_->at;
+    if (!first && passed < comparable_after) {
+        return;
+    }
+    last_.idle_cpus =
+        process::idle_half(process::allowed_cpus(), first ? now.idle : before_->idle, now.idle);
+    if (!first && now.disk_busy_ms && before_->disk_busy_ms) {
+        const auto busy = *now.disk_busy_ms - std::min(*now.disk_busy_ms, *before_->disk_busy_ms);
+        const std::chrono::duration<double, std::milli> all = passed;
+        last_.disk_busy = std::min(1.0, static_cast<double>(busy) / all.count());
+    }
+    before_ = std::move(now);
+}
+
 asio::awaitable<Machine::Snapshot> Machine::refresh(Duration age) {
     if (looked_at_ && clock_.now() - *looked_at_ < age) {
         co_return last_;
     }
     struct Found {
         Resources resources;
+        std::uint64_t log_disk_available = 0;
+        Counters counters;
         GpuAnswer gpus;
     };
-    Found found = co_await pool_.run([options = options_, skip = gpus_absent_] {
-        Found out{read_resources(options.disk_of), {{}, true}};
+    Found found = co_await pool_.run([options = options_, &clock = clock_, skip = gpus_absent_] {
+        Found out;
+        out.resources = read_resources(options.disk_of);
+        out.log_disk_available = available_at(options.log_dir);
+        out.counters.at = clock.now();
+        out.counters.idle = process::idle_ticks();
+        out.counters.disk_busy_ms = process::disk_busy_ms(options.disk_of);
+        out.gpus.program_missing = true;
         if (!skip) {
             out.gpus = ask_nvidia_smi(options.nvidia_smi, options.environment);
         }
@@ -100,10 +146,11 @@ asio::awaitable<Machine::Snapshot> Machine::refresh(Duration age) {
     looked_at_ = clock_.now();
     gpus_absent_ = found.gpus.program_missing;
     Device cpu = cpu_device(found.resources.ram_total, found.resources.ram_available);
-    last_ = {
-        found.resources,
-        merge_devices(std::move(cpu), std::move(found.gpus.gpus), options_.worker_backends)
-    };
+    last_.resources = found.resources;
+    last_.log_disk_available = found.log_disk_available;
+    last_.devices =
+        merge_devices(std::move(cpu), std::move(found.gpus.gpus), options_.worker_backends);
+    compare(std::move(found.counters));
     co_return last_;
 }
 

@@ -2,11 +2,14 @@
 
 #include "rbee/base/text.hpp"
 #include "rbee/config/toml_file.hpp"
+#include "rbee/hive/adoption_options.hpp"
+#include "rbee/hive/restart_options.hpp"
 #include "rbee/http/edge_options.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace rbee::hive {
@@ -63,6 +66,18 @@ Result<std::vector<std::string>> from_file(config::TomlFile& file, const OptionR
     return out;
 }
 
+/// A text or a number, as text.
+Result<std::string> any_value(config::TomlFile& file, const std::string& key) {
+    if (const auto number = file.get<std::uint64_t>(key); number && *number) {
+        return std::to_string(**number);
+    }
+    auto text = file.get<std::string>(key);
+    if (!text) {
+        return error_of(text);
+    }
+    return std::move(*text).value_or("");
+}
+
 std::vector<OptionRow> own_rows() {
     return {
         {"host", "RBEE_HIVE_HOST", "Address to listen on [127.0.0.1]"},
@@ -101,9 +116,48 @@ std::vector<OptionRow> own_rows() {
          "Memory in MB that workers must leave [512]",
          Kind::number},
         {"vram-reserve", "RBEE_VRAM_RESERVE_MB", "The same on each GPU [1024]", Kind::number},
+        {"disk-reserve",
+         "RBEE_DISK_RESERVE_MB",
+         "Space in MB that must stay free where workers write their logs [100]",
+         Kind::number},
+        {"worker-memory",
+         "RBEE_WORKER_MEMORY_MB",
+         "Most memory in MB for each worker, where control groups can be made; 0: no limit [0]",
+         Kind::number},
+        {"gpu-temperature-max",
+         "RBEE_GPU_TEMPERATURE_MAX_C",
+         "Degrees Celsius above which no worker is started on a GPU [80]",
+         Kind::number},
+        {"cpu-pinning",
+         "RBEE_CPU_PINNING",
+         "Whether workers on the cpu are bound to the idle half of the cores: on or off [off]"},
+        {"keep-alive",
+         "RBEE_KEEP_ALIVE",
+         "How long a worker without requests is kept: 90s, 5m, 2h, forever [5m]"},
+        {"keep-alive-models",
+         "RBEE_KEEP_ALIVE_MODELS",
+         "The same for single models, as MODEL=TIME; may be repeated",
+         Kind::list},
+        {"pinned",
+         "RBEE_PINNED_MODELS",
+         "Model whose workers are always kept; may be repeated",
+         Kind::list},
         {"health-interval",
          "RBEE_HEALTH_INTERVAL_S",
          "Seconds between health checks of a worker [30]",
+         Kind::number},
+        {"stall-timeout",
+         "RBEE_STALL_TIMEOUT_S",
+         "Seconds after which a worker that owes answers and does not get on is ended; 0: never "
+         "[10]",
+         Kind::number},
+        {"load-stall-timeout",
+         "RBEE_LOAD_STALL_TIMEOUT_S",
+         "The same for a model that is being loaded [30]",
+         Kind::number},
+        {"load-timeout",
+         "RBEE_LOAD_TIMEOUT_S",
+         "Seconds that loading a model may take altogether [1800]",
          Kind::number},
         {"token-file", "LLORCH_API_TOKEN_FILE", "File with the bearer token, mode 0600"},
         {"tokens-file",
@@ -125,6 +179,10 @@ std::vector<OptionRow> own_rows() {
 const std::vector<OptionRow>& option_rows() {
     static const std::vector<OptionRow> rows = [] {
         std::vector<OptionRow> out = own_rows();
+        std::ranges::copy(restart_rows(), std::back_inserter(out));
+        for (const OptionRow& row : adoption_rows()) {
+            out.push_back(row);
+        }
         for (const http::EdgeSetting& edge : http::edge_settings()) {
             const std::string_view name = std::string_view(edge.flag).substr(2);
             out.push_back(
@@ -173,12 +231,30 @@ Result<void> OptionValues::add_file(const std::string& path) {
         }
     }
     for (const std::string& name : file->unknown()) {
-        if (name.starts_with("hive.") ||
+        if (name.starts_with(restart_models_prefix)) { // models may have any name
+            auto value = any_value(*file, name);
+            if (!value) {
+                return error_of(value);
+            }
+            set(name, {std::move(*value)});
+            continue;
+        }
+        if (name.starts_with("hive.") || name.starts_with("restart.") ||
             name.starts_with("http.")) { // other tables belong to other programs
             return fail(Errc::invalid_argument, fmt::format("{}: unknown setting {}", path, name));
         }
     }
     return {};
+}
+
+std::vector<std::string> OptionValues::names_under(std::string_view prefix) const {
+    std::vector<std::string> out;
+    for (const auto& [name, values] : values_) {
+        if (name.starts_with(prefix)) {
+            out.push_back(name);
+        }
+    }
+    return out;
 }
 
 std::string OptionValues::text(std::string_view name, const std::string& fallback) const {

@@ -34,6 +34,8 @@ public:
     void add_environment(const config::Environment& environment);
     [[nodiscard]] Result<void> add_file(const std::string& path);
 
+    /// Names that were given and begin with `prefix`; those that the file may choose freely.
+    [[nodiscard]] std::vector<std::string> names_under(std::string_view prefix) const;
     [[nodiscard]] std::string text(std::string_view name, const std::string& fallback = {}) const;
     [[nodiscard]] std::vector<std::string> list(std::string_view name) const;
     /// A number in `range`. Fails with Errc::invalid_argument, naming the setting.

@@ -1,7 +1,11 @@
 #include "rbee/hive/options.hpp"
 
 #include "rbee/domain/validate.hpp"
+#include "rbee/hive/adoption_options.hpp"
 #include "rbee/hive/option_values.hpp"
+#include "rbee/hive/resource_options.hpp"
+#include "rbee/hive/restart_options.hpp"
+#include "rbee/hive/stall_options.hpp"
 #include "rbee/hive/token_options.hpp"
 #include "rbee/http/edge_options.hpp"
 
@@ -10,6 +14,7 @@
 #include <CLI/Formatter.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -306,13 +311,18 @@ Result<Settings> make_settings(Raw& raw, const Surroundings& around) {
     }
     Settings settings;
     settings.lifeline.reset(raw.lifeline_fd);
+    settings.service = process::service_address(around.environment, ::getpid());
     for (const Result<void>& result : {
              fill_numbers(values, settings),
              fill_http(values, settings.http),
+             fill_resources(values, settings),
+             fill_restart(values, settings.restart),
+             fill_progress_limits(values, settings.life.progress),
              fill_worker(values, around, settings.worker),
              fill_addresses(values, around, settings),
              fill_directories(values, around, settings),
              fill_tls(values, around, settings),
+             fill_adoption(values, around, settings),
              fill_tokens(values, raw.tokens, around, settings),
              fill_log(values, around, settings),
          }) {
@@ -372,7 +382,7 @@ std::string safe_node_name(std::string_view name) {
 
 std::vector<std::string> worker_environment(const std::vector<std::string>& list) {
     std::vector<std::string> out;
-    for (const std::string& variable : list) {
+    for (const std::string& variable : process::without_service_address(list)) {
         // Each worker has a token of its own; the format must be one that the hive can read.
         const bool ours = variable.starts_with("LLORCH_API_TOKEN=") ||
                           variable.starts_with("LLORCH_API_TOKEN_FILE=") ||

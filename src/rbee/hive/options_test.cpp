@@ -26,6 +26,18 @@ Surroundings around(std::map<std::string, std::string, std::less<>> variables = 
     return out;
 }
 
+TEST(HiveOptions, WorkersMayStandStillForAsLongAsIsSaid) {
+    const auto line = parse_command_line(
+        {"--stall-timeout", "0", "--load-stall-timeout", "5", "--load-timeout", "60"}, around()
+    );
+    ASSERT_TRUE(line.settings) << line.text;
+    const domain::ProgressLimits& limits = line.settings->life.progress;
+    EXPECT_EQ(limits.stall, Duration::zero());
+    EXPECT_EQ(limits.load_stall, std::chrono::seconds(5));
+    EXPECT_EQ(limits.load_total, std::chrono::minutes(1));
+    EXPECT_TRUE(parse_command_line({"--load-timeout", "0"}, around()).exit_code);
+}
+
 TEST(HiveOptions, Defaults) {
     const auto command = parse_command_line({}, around());
     ASSERT_TRUE(command.settings) << command.text;

@@ -90,6 +90,52 @@ Checked<const Device*> find_device(const PreflightInput& input) {
     );
 }
 
+Checked<void> check_temperature(const PreflightInput& input, const Device& device) {
+    const auto degrees = device.info.temperature_c;
+    if (!degrees || *degrees <= input.gpu_temperature_max_c) {
+        return {};
+    }
+    return refuse(
+        {Errc::resources,
+         fmt::format(
+             "GPU {} is too hot for another worker: {} °C, the limit is {} °C; wait until it has "
+             "cooled down",
+             device.info.device,
+             *degrees,
+             input.gpu_temperature_max_c
+         ),
+         "GPU_TOO_HOT"},
+        {{"device", device.info.device},
+         {"temperature_c", *degrees},
+         {"limit_c", input.gpu_temperature_max_c},
+         {"suggestions",
+          json::array{"wait until the GPU has cooled down", "check its fans and the air around it"}}
+        }
+    );
+}
+
+Checked<void> check_disk(const PreflightInput& input) {
+    if (input.disk_required <= input.disk_available) {
+        return {};
+    }
+    const std::uint64_t to_free = input.disk_required - input.disk_available;
+    return refuse(
+        {Errc::resources,
+         fmt::format(
+             "not enough disk space for the log of a worker: {} MB must be free, {} MB are; free "
+             "{} MB",
+             megabytes(input.disk_required),
+             input.disk_available / 1'000'000,
+             megabytes(to_free)
+         ),
+         "INSUFFICIENT_DISK"},
+        {{"required_mb", megabytes(input.disk_required)},
+         {"available_mb", input.disk_available / 1'000'000},
+         {"to_free_mb", megabytes(to_free)},
+         {"suggestions", json::array{"remove models or logs that are not needed"}}}
+    );
+}
+
 struct MemoryNeed {
     std::string_view name; ///< RAM or VRAM.
     std::uint64_t available = 0;
@@ -125,6 +171,31 @@ Checked<void> check_memory(const PreflightInput& input, MemoryNeed memory) {
     );
 }
 
+Checked<void> check_limit(const PreflightInput& input) {
+    const std::uint64_t required = required_bytes(input.model_bytes);
+    if (input.ram_limit == 0 || required <= input.ram_limit) {
+        return {};
+    }
+    return refuse(
+        {Errc::resources,
+         fmt::format(
+             "not enough RAM: the model needs {} MB, a worker may have at most {} MB "
+             "(--worker-memory)",
+             megabytes(required),
+             input.ram_limit / 1'000'000
+         ),
+         "INSUFFICIENT_RAM"},
+        {{"required_mb", megabytes(required)},
+         {"available_mb", input.ram_limit / 1'000'000},
+         {"model_ref", input.model_ref},
+         {"suggestions",
+          json::array{
+              "use a smaller model or a smaller quantisation of it (Q4_K_M)",
+              "allow workers more with --worker-memory"
+          }}}
+    );
+}
+
 } // namespace
 
 std::uint64_t required_bytes(std::uint64_t model_bytes) {
@@ -135,6 +206,15 @@ Checked<std::uint32_t> check_preflight(const PreflightInput& input) {
     const auto device = find_device(input);
     if (!device) {
         return std::unexpected(device.error());
+    }
+    if (const auto cool = check_temperature(input, **device); !cool) {
+        return std::unexpected(cool.error());
+    }
+    if (const auto room = check_disk(input); !room) {
+        return std::unexpected(room.error());
+    }
+    if (const auto within = check_limit(input); !within) {
+        return std::unexpected(within.error());
     }
     const auto ram = check_memory(input, {"RAM", input.ram_available, input.ram_reserve});
     if (!ram) {
@@ -148,6 +228,20 @@ Checked<std::uint32_t> check_preflight(const PreflightInput& input) {
         }
     }
     return (*device)->info.device;
+}
+
+Checked<void> check_ram_again(const PreflightInput& input, std::uint64_t before) {
+    auto enough = check_memory(input, {"RAM", input.ram_available, input.ram_reserve});
+    if (!enough) {
+        Refusal& refusal = enough.error();
+        const std::uint64_t usable = before - std::min(before, input.ram_reserve);
+        refusal.error.what += fmt::format(
+            "; {} MB were when the request was checked, something else has taken memory since",
+            usable / 1'000'000
+        );
+        refusal.details["available_before_mb"] = usable / 1'000'000;
+    }
+    return enough;
 }
 
 } // namespace rbee::hive

@@ -103,5 +103,60 @@ TEST(Preflight, Video_memory_is_checked_too) {
     EXPECT_EQ(refused.error().details.at("available_vram_mb").to_number<int>(), 2000);
 }
 
+TEST(Preflight, A_hot_gpu_gets_no_worker_until_it_has_cooled_down) {
+    PreflightInput cuda = input(1000, 16'000);
+    cuda.backend = "cuda";
+    cuda.devices.push_back(device("cuda", 0, 8000));
+    cuda.devices.back().info.temperature_c = 85;
+    const auto refused = check_preflight(cuda);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().error.wire_code, "GPU_TOO_HOT");
+    EXPECT_THAT(refused.error().error.what, testing::HasSubstr("85 °C, the limit is 80 °C; wait"));
+    EXPECT_EQ(refused.error().details.at("temperature_c").to_number<int>(), 85);
+    EXPECT_EQ(refused.error().details.at("limit_c").to_number<int>(), 80);
+    cuda.devices.back().info.temperature_c = 80;
+    EXPECT_TRUE(check_preflight(cuda));
+    cuda.devices.back().info.temperature_c.reset(); // it tells none
+    EXPECT_TRUE(check_preflight(cuda));
+}
+
+TEST(Preflight, Too_little_disk_is_refused_with_what_to_free) {
+    PreflightInput full = input(10, 8000);
+    full.disk_required = 110 * mb;
+    full.disk_available = 70 * mb;
+    const auto refused = check_preflight(full);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().error.wire_code, "INSUFFICIENT_DISK");
+    EXPECT_EQ(refused.error().details.at("required_mb").to_number<int>(), 110);
+    EXPECT_EQ(refused.error().details.at("available_mb").to_number<int>(), 70);
+    EXPECT_EQ(refused.error().details.at("to_free_mb").to_number<int>(), 40);
+    full.disk_available = 110 * mb;
+    EXPECT_TRUE(check_preflight(full));
+}
+
+TEST(Preflight, A_worker_that_could_not_live_within_its_limit_is_not_started) {
+    PreflightInput limited = input(5000, 16'000);
+    limited.ram_limit = 5999 * mb;
+    const auto refused = check_preflight(limited);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().error.wire_code, "INSUFFICIENT_RAM");
+    EXPECT_THAT(refused.error().error.what, testing::HasSubstr("at most 5999 MB"));
+    EXPECT_EQ(refused.error().details.at("available_mb").to_number<int>(), 5999);
+    limited.ram_limit = 6000 * mb;
+    EXPECT_TRUE(check_preflight(limited));
+}
+
+TEST(Preflight, Memory_that_went_since_the_request_is_explained) {
+    PreflightInput now = input(5000, 5900);
+    const auto refused = check_ram_again(now, 8000 * mb);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().error.wire_code, "INSUFFICIENT_RAM");
+    EXPECT_THAT(refused.error().error.what, testing::HasSubstr("needs 6000 MB, 5900 MB are free"));
+    EXPECT_THAT(refused.error().error.what, testing::HasSubstr("8000 MB were when"));
+    EXPECT_EQ(refused.error().details.at("available_before_mb").to_number<int>(), 8000);
+    now.ram_available = 6000 * mb;
+    EXPECT_TRUE(check_ram_again(now, 8000 * mb));
+}
+
 } // namespace
 } // namespace rbee::hive

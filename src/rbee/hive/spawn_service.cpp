@@ -4,6 +4,8 @@
 #include "rbee/domain/model_ref.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,6 +47,42 @@ Result<void> check_binary(const std::string& path) {
     );
 }
 
+/// What a worker is started from: its files as they are now, and its settings. Blocks.
+std::string fingerprint_of(const Supervisor::Order& order) {
+    struct stat about{};
+    if (::stat(order.model.path.c_str(), &about) != 0) {
+        return {};
+    }
+    return fmt::format(
+        "{} {} {}.{:09} {} {} {}",
+        order.model.path,
+        about.st_size,
+        about.st_mtim.tv_sec,
+        about.st_mtim.tv_nsec,
+        order.backend,
+        order.slots,
+        fmt::join(order.engine_args, " ")
+    );
+}
+
+/// The engine counts the cores of the machine, not those that it may run on: with more threads than
+/// cores they would only get in each other's way. Who names a number knows better.
+void use_bound_cpus(const WorkerSettings& how, Supervisor::Order& order) {
+    const bool named =
+        std::ranges::any_of(
+            order.engine_args,
+            [](const std::string& one) { return one == "-t" || one.starts_with("--threads"); }
+        ) ||
+        std::ranges::any_of(how.environment, [](const std::string& one) {
+            return one.starts_with("LLAMA_ARG_THREADS=");
+        });
+    if (!order.cpus.empty() && !named) {
+        order.engine_args.insert(
+            order.engine_args.end(), {"--threads", std::to_string(order.cpus.size())}
+        );
+    }
+}
+
 } // namespace
 
 Result<void> SpawnService::check_room() const {
@@ -75,23 +113,6 @@ asio::awaitable<Result<Model>> SpawnService::find_model(const api::SpawnRequest*
     });
 }
 
-asio::awaitable<Checked<std::uint32_t>>
-SpawnService::preflight(api::SpawnRequest request, Model model) {
-    const Machine::Snapshot there = co_await with_.machine.refresh();
-    PreflightInput input;
-    input.model_ref = model.ref.to_string();
-    input.model_bytes = model.size_bytes;
-    input.backend = request.backend;
-    input.device = request.device;
-    input.devices = there.devices;
-    const std::uint64_t promised = with_.supervisor.pending_bytes();
-    input.ram_available =
-        there.resources.ram_available - std::min(there.resources.ram_available, promised);
-    input.ram_reserve = with_.settings.ram_reserve_bytes;
-    input.vram_reserve = with_.settings.vram_reserve_bytes;
-    co_return check_preflight(input);
-}
-
 asio::awaitable<Checked<api::WorkerInfo>>
 SpawnService::attempt(api::SpawnRequest request, std::string correlation_id) {
     if (const auto room = check_room(); !room) {
@@ -105,27 +126,70 @@ SpawnService::attempt(api::SpawnRequest request, std::string correlation_id) {
     if (!binary) {
         co_return refused(binary.error());
     }
-    const auto device = co_await preflight(request, *model);
-    if (!device) {
-        co_return std::unexpected(device.error());
-    }
     Supervisor::Order order{
         .model = std::move(*model),
         .backend = std::move(request.backend),
-        .device = *device,
         .slots = request.slots.value_or(with_.settings.worker.slots),
         .engine_args = std::move(request.engine_args),
         .correlation_id = std::move(correlation_id),
     };
-    auto started = with_.supervisor.spawn(std::move(order));
+    co_return co_await place_and_start(std::move(order), request.device);
+}
+
+asio::awaitable<Checked<Place>>
+SpawnService::place(Supervisor::Order order, std::optional<std::uint32_t> device) {
+    ResourceCheck::Need need{
+        .model_ref = order.model.ref.to_string(),
+        .model_bytes = order.model.size_bytes,
+        .backend = order.backend,
+        .device = device,
+        .correlation_id = order.correlation_id,
+        .cpus = order.cpus,
+    };
+    co_return co_await with_.resources.check(std::move(need));
+}
+
+asio::awaitable<Result<void>> SpawnService::room_for(Supervisor::Order order) {
+    const std::uint32_t device = order.device;
+    const auto found = co_await place(std::move(order), device);
+    co_return found ? Result<void>() : Result<void>(std::unexpected(found.error().error));
+}
+
+asio::awaitable<Checked<api::WorkerInfo>>
+SpawnService::place_and_start(Supervisor::Order order, std::optional<std::uint32_t> device) {
+    order.fingerprint = co_await with_.pool.run([order] { return fingerprint_of(order); });
+    const auto found = co_await place(order, device);
+    if (!found) {
+        co_return std::unexpected(found.error());
+    }
+    // From here on nothing is awaited until it runs: others see what it takes.
+    order.device = found->device;
+    order.cpus = found->cpus;
+    use_bound_cpus(with_.settings.worker, order);
+    const auto permit = with_.gate.admit(order);
+    if (!permit) {
+        co_return refused(permit.error());
+    }
+    const auto started = with_.supervisor.spawn(order);
     if (!started) {
+        with_.gate.failed(order, *permit, started.error().what);
         co_return refused(started.error());
     }
+    with_.restarter.try_out(started->id, *permit);
     const auto settled = co_await with_.supervisor.settled(started->id, first_look);
     if (!settled) {
         co_return refused(settled.error());
     }
-    co_return std::move(*started);
+    with_.restarter.keep(started->id);
+    co_return *started;
+}
+
+asio::awaitable<Checked<api::WorkerInfo>> SpawnService::spawn_like(Supervisor::Order order) {
+    if (const auto room = check_room(); !room) {
+        co_return refused(room.error());
+    }
+    const std::uint32_t device = order.device;
+    co_return co_await place_and_start(std::move(order), device);
 }
 
 asio::awaitable<Checked<api::WorkerInfo>>

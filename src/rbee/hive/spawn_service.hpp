@@ -2,16 +2,20 @@
 
 #include "rbee/api/types.hpp"
 #include "rbee/hive/hive_metrics.hpp"
-#include "rbee/hive/machine.hpp"
 #include "rbee/hive/model_provider.hpp"
 #include "rbee/hive/preflight.hpp"
+#include "rbee/hive/resource_check.hpp"
+#include "rbee/hive/restarter.hpp"
 #include "rbee/hive/settings.hpp"
+#include "rbee/hive/start_gate.hpp"
 #include "rbee/hive/supervisor.hpp"
 #include "rbee/runtime/blocking.hpp"
 #include "rbee/telemetry/log.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 namespace rbee::hive {
@@ -24,8 +28,10 @@ public:
     struct Dependencies {
         const Settings& settings;
         const ModelProvider& models;
-        Machine& machine;
+        ResourceCheck& resources;
         Supervisor& supervisor;
+        StartGate& gate;
+        Restarter& restarter;
         HiveMetrics& metrics;
         runtime::BlockingPool& pool;
         const telemetry::Logger& log;
@@ -36,16 +42,23 @@ public:
     /// The worker that was started; it is loading. A refusal says what to change.
     [[nodiscard]] boost::asio::awaitable<Checked<api::WorkerInfo>>
     spawn(api::SpawnRequest request, std::string correlation_id);
+    /// Another worker by the order of one that is there, on the same device.
+    [[nodiscard]] boost::asio::awaitable<Checked<api::WorkerInfo>>
+    spawn_like(Supervisor::Order order);
+    /// Whether there is room now for a worker by this order, on its device.
+    [[nodiscard]] boost::asio::awaitable<Result<void>> room_for(Supervisor::Order order);
 
 private:
     [[nodiscard]] boost::asio::awaitable<Checked<api::WorkerInfo>>
     attempt(api::SpawnRequest request, std::string correlation_id);
+    [[nodiscard]] boost::asio::awaitable<Checked<Place>>
+    place(Supervisor::Order order, std::optional<std::uint32_t> device);
+    [[nodiscard]] boost::asio::awaitable<Checked<api::WorkerInfo>>
+    place_and_start(Supervisor::Order order, std::optional<std::uint32_t> device);
     [[nodiscard]] Result<void> check_room() const;
     /// `request` must stay valid until the call completes.
     [[nodiscard]] boost::asio::awaitable<Result<Model>> find_model(const api::SpawnRequest* request
     );
-    [[nodiscard]] boost::asio::awaitable<Checked<std::uint32_t>>
-    preflight(api::SpawnRequest request, Model model);
 
     Dependencies with_;
 };

@@ -12,6 +12,7 @@
 #include "rbee/telemetry/task_failure.hpp"
 
 #include <fmt/format.h>
+#include <sysexits.h>
 
 #include <algorithm>
 #include <chrono>
@@ -26,12 +27,21 @@ using domain::WorkerState;
 namespace {
 
 constexpr std::size_t deaths_kept = 64;
-/// Descriptors at which a worker finds its socket, its lifeline and its token.
-constexpr int child_listen_fd = 3;
-constexpr int child_lifeline_fd = 4;
-constexpr int child_token_fd = 5;
 /// A worker that said it has failed ends by itself; if not, it is killed after this.
 constexpr Duration failed_exit_limit = std::chrono::seconds(10);
+
+/// What a process said last in its part of the log; empty when it said nothing.
+std::string words_of(const std::string& path, std::uint64_t from) {
+    constexpr std::size_t lines = 50;
+    const auto tail = read_tail(path, lines);
+    if (!tail || from >= tail->next) {
+        return {}; // the log was cut since, or nothing came
+    }
+    const std::uint64_t own = tail->next - from;
+    std::string_view text = tail->text;
+    text.remove_prefix(text.size() - std::min<std::uint64_t>(text.size(), own));
+    return last_words(text);
+}
 
 } // namespace
 
@@ -78,173 +88,110 @@ void Supervisor::note_refusal(std::string_view id) {
     (void)noted; // it is on its way out already
 }
 
-process::Command Supervisor::command_for(const Order& order, const Running& worker) const {
-    const WorkerSettings& how = with_.settings.worker;
-    process::Command command;
-    command.program = how.binary;
-    command.args = worker_arguments({
-        .worker_id = worker.id,
-        .model_path = order.model.path,
-        .model_ref = order.model.ref.to_string(),
-        .model_name = order.model.name,
-        .backend = order.backend,
-        .device = order.device,
-        .slots = order.slots,
-        .hive_url = hive_url_,
-        .engine_args = order.engine_args,
-        .inference_body_mb = with_.settings.http.inference_body_bytes_max >> 20U,
-        .allow_remote_images = how.allow_remote_images,
-        .listen_fd = child_listen_fd,
-        .lifeline_fd = child_lifeline_fd,
-        .token_fd = child_token_fd,
-    });
-    command.env = how.environment;
-    return command;
-}
-
-Result<Supervisor::RunningPtr> Supervisor::launch(const Order& order) {
-    const WorkerSettings& how = with_.settings.worker;
-    auto listener = listen_for_worker(how.host, how.ports);
-    if (!listener) {
-        return error_of(listener);
-    }
-    auto lifeline = process::Lifeline::make();
-    if (!lifeline) {
-        return error_of(lifeline);
-    }
-    auto worker = std::make_shared<Running>(with_.timers);
-    worker->token = auth::make_token();
-    const auto token_end = auth::hand_over(worker->token);
-    if (!token_end) {
-        return error_of(token_end);
-    }
-    worker->id = "worker-" + make_uuid();
-    const http::Endpoint endpoint{.host = how.host, .port = listener->port, .unix_path = {}};
-    worker->url = endpoint.to_string();
-    worker->log_path = log_path_of(how.log_dir, worker->id);
-    worker->need_bytes = required_bytes(order.model.size_bytes);
-    if (how.ports.first != 0 && listener->port != how.ports.first) {
-        with_.log.info(
-            "port_occupied",
-            "an occupied port was passed over",
-            {{"worker_id", worker->id}, {"port", listener->port}}
-        );
-    }
-    const auto log = process::LogFile(worker->log_path, how.log_bytes_max).open();
-    if (!log) {
-        return error_of(log);
-    }
-    process::Command command = command_for(order, *worker);
-    command.inherit = {
-        {.parent_fd = listener->fd.get(), .child_fd = child_listen_fd},
-        {.parent_fd = lifeline->child_end(), .child_fd = child_lifeline_fd},
-        {.parent_fd = token_end->get(), .child_fd = child_token_fd},
-    };
-    command.log_fd = log->get();
-    auto process = with_.launcher.start(command);
-    if (!process) {
-        Error error = process.error().within("cannot start the worker program");
-        error.code = Errc::internal;
-        error.wire_code = "WORKER_FAILED";
-        return std::unexpected(std::move(error));
-    }
-    lifeline->close_child_end();
-    worker->lifeline.emplace(std::move(*lifeline));
-    worker->process = std::move(*process);
-    return worker;
-}
-
-Result<api::WorkerInfo> Supervisor::spawn(const Order& order) {
-    if (stopping_) {
-        return fail(Errc::unavailable, "the hive is shutting down");
-    }
-    auto launched = launch(order);
-    if (!launched) {
-        return error_of(launched);
-    }
-    const RunningPtr worker = std::move(*launched);
-    worker->started = with_.timers.clock().now();
-    api::WorkerInfo info;
-    info.id = worker->id;
-    info.url = worker->url;
-    info.model_ref = order.model.ref.to_string();
-    info.model = order.model.name;
-    info.backend = order.backend;
-    info.device = order.device;
-    info.slots_total = order.slots;
-    info.pid = worker->process->pid();
-    running_.emplace(worker->id, worker);
-    with_.tokens.grant(worker_token_name(worker->id), worker->token, {auth::Scope::worker});
-    with_.registry.started(info);
-    with_.metrics.spawned();
-    with_.log.with_correlation(order.correlation_id)
-        .info(
-            "worker_started",
-            "worker started",
-            {{"worker_id", info.id},
-             {"pid", *info.pid},
-             {"model", info.model},
-             {"backend", info.backend},
-             {"device", info.device},
-             {"url", info.url}}
-        );
-    tasks_.start(watch(worker), "watch");
-    tasks_.start(watch_load(worker), "watch_load");
-    return info;
-}
-
 asio::awaitable<void> Supervisor::watch(RunningPtr worker) {
     const process::ExitStatus status = co_await worker->process->wait();
     ended(worker, status);
 }
 
-void Supervisor::ended(const RunningPtr& worker, process::ExitStatus status) {
-    const WorkerRegistry::Entry* entry = with_.registry.find(worker->id);
+Supervisor::ExitReport
+Supervisor::report_of(const Running& worker, process::ExitStatus status) const {
     ExitReport report;
-    report.how = worker->kill_reason.empty()
+    report.status = status;
+    report.how = worker.kill_reason.empty()
                      ? status.describe()
-                     : fmt::format("{} ({})", worker->kill_reason, status.describe());
-    if (entry != nullptr) {
-        report.worker = entry->info;
-        report.requested = !entry->stop_reason.empty();
-        if (entry->info.state == WorkerState::loading && worker->kill_reason.empty()) {
-            // It went without a word to us: its log holds the reason.
-            const auto tail = read_tail(worker->log_path, 50);
-            const std::string words = tail ? last_words(tail->text) : std::string();
-            report.how = words.empty() ? report.how : fmt::format("{} ({})", words, report.how);
-        }
+                     : fmt::format("{} ({})", worker.kill_reason, status.describe());
+    report.stalled = worker.stalled;
+    report.forced = worker.forced;
+    report.generation = worker.generation;
+    report.started = worker.started;
+    report.ready = worker.ready;
+    report.dying = worker.dying;
+    report.died = with_.timers.clock().now();
+    report.log_path = worker.log_path;
+    report.log_from = worker.log_from;
+    if (worker.pulse) {
+        report.pulse = worker.pulse->read();
     }
+    const WorkerRegistry::Entry* entry = with_.registry.find(worker.id);
+    if (entry == nullptr) {
+        return report;
+    }
+    report.worker = entry->info;
+    report.requested = !entry->stop_reason.empty();
+    for (const auto& [key, request] : entry->requests.by_deadline()) {
+        report.requests.push_back(request);
+    }
+    if (!worker.ready && worker.kill_reason.empty() && !worker.cannot_load) {
+        // It went without a word to us: its log holds the reason.
+        const std::string words = words_of(worker.log_path, worker.log_from);
+        report.how = words.empty() ? report.how : fmt::format("{} ({})", words, report.how);
+    }
+    return report;
+}
+
+void Supervisor::ended(const RunningPtr& worker, process::ExitStatus status) {
+    ExitReport report = report_of(*worker, status);
+    if (!report.requested) { // a limit of its own says more than what the machine counts
+        report.oom_evidence = with_.launcher.memory_verdict(worker->process->pid()).value_or("");
+    }
+    if (report.oom_evidence.empty() && oom_probe_ && !report.requested) {
+        report.oom_evidence = oom_probe_(report);
+    }
+    if (!report.oom_evidence.empty()) {
+        report.how = fmt::format("out of memory: {} ({})", report.oom_evidence, report.how);
+    }
+    // The worker could not load its model because memory was short, and said so.
+    const bool was_short = report.pulse && report.pulse->fatal_code == EX_OSERR;
+    report.kind = domain::classify_exit(
+        {.code = status.code,
+         .signal = status.signal,
+         .requested = report.requested,
+         .out_of_memory = !report.oom_evidence.empty() || was_short,
+         .cannot_load = worker->cannot_load,
+         .stalled = worker->stalled}
+    );
     worker->gone = true;
     worker->lifeline.reset();
     running_.erase(worker->id);
     with_.tokens.revoke(worker_token_name(worker->id));
-    deaths_.emplace_back(worker->id, report.how);
+    deaths_.push_back({worker->id, worker->generation, report.how});
     if (deaths_.size() > deaths_kept) {
         deaths_.pop_front();
     }
     const auto state = with_.registry.exited(worker->id, report.how);
     report.state = state ? *state : WorkerState::stopped;
+    tell_exit(report);
+    worker->changed.notify_all();
+    progress_.notify_all();
+    for (const auto& observer : exit_observers_) {
+        observer(report);
+    }
+    drop_old_orders();
+}
+
+void Supervisor::tell_exit(const ExitReport& report) {
     const bool bad = !report.requested;
     with_.metrics.exited(
-        worker->forced                        ? ExitClass::forced
-        : !bad                                ? ExitClass::stopped
-        : report.state == WorkerState::failed ? ExitClass::failed
-                                              : ExitClass::crashed
+        report.forced ? ExitClass::forced
+        : !bad        ? ExitClass::stopped
+        : report.kind == domain::ExitKind::configuration || report.state == WorkerState::failed
+            ? ExitClass::failed
+            : ExitClass::crashed
     );
     with_.log.write(
         bad ? telemetry::Level::error : telemetry::Level::info,
         "worker_exited",
         bad ? "a worker ended without being asked" : "worker stopped",
-        {{"worker_id", worker->id},
-         {"pid", worker->process->pid()},
+        {{"worker_id", report.worker.id},
+         {"pid", report.worker.pid.value_or(0)},
          {"cause", report.how},
+         {"kind", domain::to_string(report.kind)},
          {"state", domain::to_string(report.state)}}
     );
-    worker->changed.notify_all();
-    progress_.notify_all();
-    if (observer_) {
-        observer_(report);
-    }
+}
+
+bool Supervisor::shows_signs(const Running& worker) {
+    return worker.pulse && worker.pulse->read().held;
 }
 
 asio::awaitable<void> Supervisor::watch_load(RunningPtr worker) {
@@ -272,7 +219,7 @@ asio::awaitable<void> Supervisor::watch_load(RunningPtr worker) {
                 )
             );
             co_return;
-        } else if (now - entry->progressed > limits.load) {
+        } else if (now - entry->progressed > limits.load && !shows_signs(*worker)) {
             kill(
                 *worker,
                 fmt::format(
@@ -313,7 +260,8 @@ Result<void> Supervisor::report(const api::ReadyNotice& notice) {
                 with_.registry.health_passed(notice.worker_id, process::rss_bytes(pid).value_or(0));
         }
         if (done && first) {
-            const std::chrono::duration<double> took = with_.timers.clock().now() - worker->started;
+            now_ready(*worker);
+            const std::chrono::duration<double> took = *worker->ready - worker->started;
             with_.metrics.loaded(took.count());
             with_.log.info(
                 "worker_ready",
@@ -325,6 +273,7 @@ Result<void> Supervisor::report(const api::ReadyNotice& notice) {
     }
     case WorkerState::failed:
         done = with_.registry.load_failed(notice.worker_id, notice.reason);
+        worker->cannot_load = worker->cannot_load || done.has_value();
         break;
     default:
         break; // draining and the like: the hive knows, it asked for it
@@ -332,6 +281,21 @@ Result<void> Supervisor::report(const api::ReadyNotice& notice) {
     worker->changed.notify_all();
     progress_.notify_all();
     return done;
+}
+
+void Supervisor::now_ready(Running& worker) {
+    worker.ready = with_.timers.clock().now();
+    for (const auto& observer : ready_observers_) {
+        observer(worker.id);
+    }
+}
+
+asio::awaitable<bool> Supervisor::ready_or_gone(std::string id) {
+    const RunningPtr worker = find(id);
+    while (worker && !worker->gone && !worker->ready) {
+        co_await worker->changed.wait();
+    }
+    co_return worker && !worker->gone;
 }
 
 asio::awaitable<Result<void>> Supervisor::settled(std::string id, Duration limit) {
@@ -358,16 +322,19 @@ asio::awaitable<Result<void>> Supervisor::settled(std::string id, Duration limit
 }
 
 asio::awaitable<std::optional<std::string>>
-Supervisor::explain_death(std::string id, Duration limit) {
+Supervisor::explain_death(std::string id, std::uint64_t generation, Duration limit) {
     const TimePoint due = with_.timers.clock().now() + limit;
-    if (const RunningPtr worker = find(id)) {
+    if (const RunningPtr worker = find(id); worker && worker->generation == generation) {
         const bool gone = co_await gone_before(worker, due);
         if (!gone) {
-            co_return std::nullopt;
+            co_return worker->dying ? std::optional<std::string>("the kernel is ending its process")
+                                    : std::nullopt;
         }
     }
-    const auto found = std::ranges::find(deaths_, id, &std::pair<std::string, std::string>::first);
-    co_return found == deaths_.end() ? std::nullopt : std::optional(found->second);
+    const auto found = std::ranges::find_if(deaths_, [&](const Death& death) {
+        return death.id == id && death.generation == generation;
+    });
+    co_return found == deaths_.end() ? std::nullopt : std::optional(found->how);
 }
 
 std::uint64_t Supervisor::pending_bytes() const {

@@ -24,12 +24,21 @@ struct Supervisor::Running {
     std::string log_path;
     std::unique_ptr<WorkerProcess> process;
     std::optional<process::Lifeline> lifeline; ///< Closes when the hive goes, however it goes.
+    std::shared_ptr<process::PulsePage> pulse;
+    process::DeathWatch::Entry death_watch;
+    std::uint64_t log_from = 0; ///< Where its part of the log begins.
     TimePoint started;
+    std::optional<TimePoint> ready;
+    std::optional<TimePoint> dying;
+    std::uint64_t generation = 1; ///< See WorkerRegistry::Entry.
     std::uint64_t need_bytes = 0;
     std::string kill_reason;
-    bool forced = false;   ///< SIGKILL was needed.
-    bool followed = false; ///< Its loading is being followed.
-    bool stopping = false; ///< Its stop ladder runs.
+    bool forced = false;      ///< SIGKILL was needed.
+    bool stalled = false;     ///< It was aborted because it did not get on.
+    bool cannot_load = false; ///< It said so itself.
+    bool may_survive = false; ///< It knows that it may go on without the hive.
+    bool followed = false;    ///< Its loading is being followed.
+    bool stopping = false;    ///< Its stop ladder runs.
     bool gone = false;
     runtime::Notifier changed;
 };

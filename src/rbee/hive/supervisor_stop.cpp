@@ -22,6 +22,8 @@ namespace {
 
 /// After SIGKILL a process goes at once, unless the kernel holds it.
 constexpr Duration kill_limit = std::chrono::seconds(5);
+/// For writing the core after SIGABRT.
+constexpr Duration core_limit = std::chrono::seconds(5);
 
 /// A field that is a number, or nothing.
 std::optional<double> number_of(const boost::json::object& object, std::string_view name) {
@@ -95,6 +97,58 @@ void Supervisor::kill(Running& worker, const std::string& reason) {
     worker.process->send(SIGKILL);
 }
 
+void Supervisor::note_dying(std::string_view id, std::int64_t pid) {
+    const RunningPtr worker = find(id);
+    if (!worker || worker->gone || worker->dying || worker->process->pid() != pid) {
+        return;
+    }
+    worker->dying = with_.timers.clock().now();
+    const auto noted = with_.registry.dying(id, "the kernel is ending its process");
+    (void)noted; // one that has failed takes no requests anyway
+    if (!worker->stopping) {
+        const std::chrono::duration<double> lag = worker->death_watch.lag();
+        with_.metrics.detected(Detection::pulse, lag.count());
+    }
+    with_.log.write(
+        worker->stopping ? telemetry::Level::debug : telemetry::Level::warn,
+        "worker_dying",
+        "the process of a worker is being taken apart; it gets no more requests",
+        {{"worker_id", worker->id}, {"pid", pid}}
+    );
+    worker->changed.notify_all();
+    for (const auto& observer : dying_observers_) {
+        observer(worker->id);
+    }
+}
+
+void Supervisor::abort_stalled(std::string_view id, const std::string& reason, Duration still) {
+    const RunningPtr worker = find(id);
+    if (!worker || worker->gone || std::exchange(worker->stalled, true)) {
+        return;
+    }
+    worker->kill_reason = reason;
+    const auto noted = with_.registry.dying(id, reason);
+    (void)noted; // one that is on its way out takes no requests anyway
+    if (still > Duration::zero()) {
+        with_.metrics.detected(Detection::stall, std::chrono::duration<double>(still).count());
+    }
+    with_.log.error(
+        "worker_stalled",
+        "a worker does not get on; it is aborted",
+        {{"worker_id", worker->id}, {"pid", worker->process->pid()}, {"reason", reason}}
+    );
+    worker->process->send(SIGABRT);
+    worker->process->send(SIGCONT); // one that was stopped would not hear the other before
+    tasks_.start(kill_after_abort(worker), "kill_after_abort");
+}
+
+asio::awaitable<void> Supervisor::kill_after_abort(RunningPtr worker) {
+    const bool gone = co_await gone_before(worker, with_.timers.clock().now() + core_limit);
+    if (!gone) {
+        kill(*worker, worker->kill_reason);
+    }
+}
+
 asio::awaitable<bool> Supervisor::gone_before(RunningPtr worker, TimePoint due) {
     while (!worker->gone) {
         const bool notified = co_await worker->changed.wait_until(due);
@@ -132,11 +186,9 @@ asio::awaitable<bool> Supervisor::ask_to_stop(RunningPtr worker) {
     co_return answer.has_value();
 }
 
-asio::awaitable<void> Supervisor::run_stop(RunningPtr worker, std::string reason) {
+asio::awaitable<void> Supervisor::run_stop(RunningPtr worker) {
     const LifeLimits& limits = with_.settings.life;
     const TimePoint begun = with_.timers.clock().now();
-    const auto noted = with_.registry.stop_requested(worker->id, reason);
-    (void)noted; // a worker that has failed already is stopped all the same
     const bool acked = co_await ask_to_stop(worker);
     if (!acked) {
         const bool gone = co_await gone_before(worker, begun + limits.stop_term);
@@ -157,18 +209,45 @@ asio::awaitable<void> Supervisor::run_stop(RunningPtr worker, std::string reason
     }
 }
 
-void Supervisor::begin_stop(const RunningPtr& worker, const std::string& reason) {
+void Supervisor::begin_stop(const RunningPtr& worker) {
     if (!std::exchange(worker->stopping, true)) {
-        tasks_.start(run_stop(worker, reason), "stop");
+        tasks_.start(run_stop(worker), "stop");
     }
 }
 
 asio::awaitable<Result<void>> Supervisor::stop(std::string id, std::string reason) {
     const RunningPtr worker = find(id);
     if (!worker) {
+        const WorkerRegistry::Entry* entry = with_.registry.find(id);
+        if (entry != nullptr && entry->info.state == domain::WorkerState::backoff) {
+            with_.log.info("worker_dropped", reason, {{"worker_id", id}});
+            const auto gone = with_.registry.remove(id);
+            (void)gone; // it has no process
+            drop_old_orders();
+        }
         co_return Result<void>();
     }
-    begin_stop(worker, reason);
+    // Also takes back that it was to come back.
+    const auto noted = with_.registry.stop_requested(id, reason);
+    (void)noted; // a worker that has failed already is stopped all the same
+    begin_stop(worker);
+    co_return co_await await_end(worker);
+}
+
+asio::awaitable<Result<void>> Supervisor::stop_for_restart(std::string id, std::string reason) {
+    const RunningPtr worker = find(id);
+    if (!worker) {
+        co_return fail(Errc::conflict, "the worker has no process");
+    }
+    const auto noted = with_.registry.restart_requested(id, reason);
+    if (!noted) {
+        co_return noted;
+    }
+    begin_stop(worker);
+    co_return co_await await_end(worker);
+}
+
+asio::awaitable<Result<void>> Supervisor::await_end(RunningPtr worker) {
     const TimePoint due = with_.timers.clock().now() + with_.settings.life.stop_total + kill_limit;
     const bool gone = co_await gone_before(worker, due);
     if (!gone) {
@@ -183,7 +262,9 @@ asio::awaitable<void> Supervisor::stop_all(std::string reason) {
     const TimePoint begun = with_.timers.clock().now();
     with_.log.info("shutdown_workers", "stopping the workers", {{"workers", total}});
     for (const auto& [id, worker] : std::map(running_)) {
-        begin_stop(worker, reason);
+        const auto noted = with_.registry.stop_requested(id, reason);
+        (void)noted; // a worker that has failed already is stopped all the same
+        begin_stop(worker);
     }
     if (hurried_) {
         hurry();

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "support/fake_timers.hpp"
+#include "support/fake_workers.hpp"
 
 namespace rbee::hive {
 namespace {
@@ -193,9 +194,9 @@ TEST_F(SupervisorProcessTest, A_killed_worker_in_service_has_crashed_and_the_cau
     notice.slots_total = 4;
     ASSERT_TRUE(supervisor_.report(notice));
     EXPECT_EQ(registry_.find(started->id)->info.slots_available, 4U);
-    EXPECT_FALSE(await(supervisor_.explain_death(started->id, 1ms)));
+    EXPECT_FALSE(await(supervisor_.explain_death(started->id, 1, 1ms)));
     ASSERT_EQ(::kill(static_cast<pid_t>(*started->pid), SIGKILL), 0);
-    const auto cause = await(supervisor_.explain_death(started->id, 10s));
+    const auto cause = await(supervisor_.explain_death(started->id, 1, 10s));
     ASSERT_TRUE(cause);
     EXPECT_THAT(*cause, testing::HasSubstr("SIGKILL"));
     EXPECT_EQ(registry_.find(started->id)->info.state, WorkerState::crashed);
@@ -208,49 +209,6 @@ TEST_F(SupervisorProcessTest, A_program_that_is_not_there_is_a_readable_failure)
     EXPECT_EQ(started.error().wire_code, "WORKER_FAILED");
     EXPECT_TRUE(registry_.list().empty());
 }
-
-/// A process that exists on paper only.
-class FakeProcess final : public WorkerProcess {
-public:
-    struct Record {
-        std::vector<int> signals;
-        bool obeys_term = false;
-        std::optional<process::ExitStatus> status;
-    };
-    FakeProcess(std::shared_ptr<Record> record, runtime::Timers& timers)
-        : record_(std::move(record)), ended_(timers) {}
-    [[nodiscard]] std::int64_t pid() const override { return 1'000'000'000; }
-    void send(int signal) override {
-        record_->signals.push_back(signal);
-        if (signal == SIGKILL || (signal == SIGTERM && record_->obeys_term)) {
-            record_->status = process::ExitStatus{.code = std::nullopt, .signal = signal};
-            ended_.notify_all();
-        }
-    }
-    asio::awaitable<process::ExitStatus> wait() override {
-        while (!record_->status) {
-            co_await ended_.wait();
-        }
-        co_return *record_->status;
-    }
-
-private:
-    std::shared_ptr<Record> record_;
-    runtime::Notifier ended_;
-};
-
-class FakeLauncher final : public Launcher {
-public:
-    explicit FakeLauncher(runtime::Timers& timers) : timers_(timers) {}
-    Result<std::unique_ptr<WorkerProcess>> start(const process::Command&) override {
-        records.push_back(std::make_shared<FakeProcess::Record>());
-        return std::make_unique<FakeProcess>(records.back(), timers_);
-    }
-    std::vector<std::shared_ptr<FakeProcess::Record>> records;
-
-private:
-    runtime::Timers& timers_;
-};
 
 /// With processes and time that are not real.
 class SupervisorTimeTest : public SupervisorTest {
@@ -268,7 +226,7 @@ protected:
     test::FakeClock clock_;
     test::FakeTimers timers_{clock_, loop_};
     WorkerRegistry registry_{clock_};
-    FakeLauncher launcher_{timers_};
+    test::FakeLauncher launcher_{timers_};
     Supervisor supervisor_{
         {timers_, log_, hive_metrics_, registry_, launcher_, client_, settings_, tokens_}
     };

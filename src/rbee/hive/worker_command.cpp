@@ -15,7 +15,12 @@ std::vector<std::string> worker_arguments(const WorkerLaunch& launch) {
         "--hive-url",    launch.hive_url,
         "--lifeline-fd", std::to_string(launch.lifeline_fd),
         "--token-fd",    std::to_string(launch.token_fd),
+        "--pulse-fd",    std::to_string(launch.pulse_fd),
     };
+    if (launch.die_with_hive) {
+        out.emplace_back("--die-with-hive");
+    }
+    out.insert(out.end(), {"--hive-lease", std::to_string(launch.hive_lease_s)});
     if (launch.inference_body_mb != 0) {
         out.insert(out.end(), {"--inference-body-mb", std::to_string(launch.inference_body_mb)});
     }

@@ -5,33 +5,32 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 namespace rbee::hive {
 
 using domain::WorkerState;
 
-namespace {
-
-void show_requests(WorkerRegistry::Entry& entry) {
+void WorkerRegistry::show_requests(Entry& entry) {
     const auto earliest = entry.requests.earliest();
     entry.info.active_requests = static_cast<std::uint32_t>(entry.requests.size());
     entry.info.deadline = earliest ? std::optional(to_rfc3339(*earliest)) : std::nullopt;
 }
 
-std::unexpected<Error> wrong_state(const api::WorkerInfo& info, std::string_view what) {
+std::unexpected<Error>
+WorkerRegistry::wrong_state(const api::WorkerInfo& info, std::string_view what) {
     return fail(
         Errc::conflict,
         fmt::format("worker {} is {} and {}", info.id, domain::to_string(info.state), what)
     );
 }
 
-} // namespace
-
 WorkerRegistry::Lease& WorkerRegistry::Lease::operator=(Lease&& other) noexcept {
     if (this != &other) {
         reset();
         registry_ = std::exchange(other.registry_, nullptr);
         id_ = std::move(other.id_);
+        generation_ = other.generation_;
         slot_ = other.slot_;
         tracked_ = std::exchange(other.tracked_, std::nullopt);
     }
@@ -41,7 +40,7 @@ WorkerRegistry::Lease& WorkerRegistry::Lease::operator=(Lease&& other) noexcept 
 void WorkerRegistry::Lease::track(std::string request_id, Duration left) {
     RBEE_ASSERT(registry_ != nullptr && !tracked_);
     const auto found = registry_->entries_.find(id_);
-    if (found == registry_->entries_.end()) {
+    if (found == registry_->entries_.end() || found->second.generation != generation_) {
         return;
     }
     const WallTime deadline =
@@ -57,7 +56,7 @@ void WorkerRegistry::Lease::reset() {
 }
 
 void WorkerRegistry::started(api::WorkerInfo info) {
-    RBEE_ASSERT(!info.id.empty() && !entries_.contains(info.id));
+    RBEE_ASSERT(!info.id.empty());
     Entry entry;
     entry.started = clock_.now();
     entry.progressed = entry.started;
@@ -66,9 +65,19 @@ void WorkerRegistry::started(api::WorkerInfo info) {
     info.load_fraction = 0;
     info.started_at = to_rfc3339(clock_.wall());
     info.last_activity = info.started_at;
+    const std::string id = info.id;
+    if (const auto before = entries_.find(id); before != entries_.end()) {
+        const Entry& old = before->second;
+        RBEE_ASSERT(!old.info.pid);
+        entry.generation = old.generation;
+        entry.keep_alive = old.keep_alive;
+        info.restart_count = old.info.restart_count + 1;
+        info.last_restart = info.started_at;
+        info.last_exit = old.info.last_exit;
+        info.last_activity = old.info.last_activity;
+    }
     entry.info = std::move(info);
-    const std::string id = entry.info.id;
-    entries_.emplace(id, std::move(entry));
+    entries_.insert_or_assign(id, std::move(entry));
     changed();
 }
 
@@ -106,19 +115,21 @@ Result<void> WorkerRegistry::became_ready(std::string_view id, std::uint32_t slo
         return error_of(entry);
     }
     api::WorkerInfo& info = (*entry)->info;
-    if (!domain::alive(info.state)) {
+    if (!domain::alive(info.state) || info.state == WorkerState::dying) {
         return wrong_state(info, "cannot become ready");
     }
     (*entry)->called_back = true;
     if (slots_total > 0) {
         info.slots_total = slots_total;
     }
+    (*entry)->ready = true;
     info.last_heartbeat = to_rfc3339(clock_.wall());
     if (info.state == WorkerState::loading) {
         info.state = WorkerState::idle;
         info.reason.clear();
         info.load_fraction = 1;
         info.last_activity = *info.last_heartbeat;
+        (*entry)->active = clock_.now();
     }
     settle(**entry);
     changed();
@@ -148,39 +159,18 @@ Result<void> WorkerRegistry::stop_requested(std::string_view id, std::string rea
     if (!domain::alive(info.state)) {
         return wrong_state(info, "cannot be stopped");
     }
+    (*entry)->returns = false; // whoever wants it to go has the last word
     if (info.state == WorkerState::draining) {
         return {};
     }
     (*entry)->stop_reason = reason;
-    info.state = WorkerState::draining;
+    if (info.state != WorkerState::dying) {
+        info.state = WorkerState::draining;
+    }
     info.reason = std::move(reason);
     info.slots_available = 0;
     changed();
     return {};
-}
-
-Result<WorkerState> WorkerRegistry::exited(std::string_view id, const std::string& how) {
-    const auto entry = require(id);
-    if (!entry) {
-        return error_of(entry);
-    }
-    api::WorkerInfo& info = (*entry)->info;
-    info.pid = std::nullopt;
-    if (info.state == WorkerState::draining) {
-        entries_.erase(entries_.find(id));
-        changed();
-        return WorkerState::stopped;
-    }
-    if (info.state == WorkerState::loading) {
-        end(**entry, WorkerState::failed, how);
-    } else if (info.state == WorkerState::failed) {
-        // The worker gave its reason itself; the exit status confirms it.
-        info.reason = info.reason.empty() ? how : fmt::format("{} ({})", info.reason, how);
-        changed();
-    } else if (domain::alive(info.state)) {
-        end(**entry, WorkerState::crashed, how);
-    }
-    return info.state;
 }
 
 Result<void> WorkerRegistry::heartbeat(std::string_view id) {
@@ -235,7 +225,8 @@ Result<void> WorkerRegistry::misconfigured(std::string_view id) {
         return error_of(entry);
     }
     api::WorkerInfo& info = (*entry)->info;
-    if (!domain::alive(info.state) || info.state == WorkerState::draining) {
+    if (!domain::alive(info.state) || info.state == WorkerState::draining ||
+        info.state == WorkerState::dying) {
         return wrong_state(info, "takes no requests anyway");
     }
     (*entry)->misconfigured = true;
@@ -265,20 +256,22 @@ Result<WorkerRegistry::Lease> WorkerRegistry::take(std::string_view id, bool slo
         );
     }
     entry.info.last_activity = to_rfc3339(clock_.wall());
+    entry.active = clock_.now();
     if (slot) {
         ++entry.in_flight;
         settle_and_tell(entry);
     }
-    return Lease(*this, entry.info.id, slot);
+    return Lease(*this, entry, slot);
 }
 
 void WorkerRegistry::give_back(const Lease& lease) {
     const auto found = entries_.find(lease.id_);
-    if (found == entries_.end()) {
-        return; // removed while the request was on its way out
+    if (found == entries_.end() || found->second.generation != lease.generation_) {
+        return; // its process went while the request was on its way out
     }
     Entry& entry = found->second;
     entry.info.last_activity = to_rfc3339(clock_.wall());
+    entry.active = clock_.now();
     if (lease.tracked_) {
         entry.requests.remove(*lease.tracked_);
         show_requests(entry);
@@ -287,6 +280,15 @@ void WorkerRegistry::give_back(const Lease& lease) {
         RBEE_ASSERT(entry.in_flight > 0);
         --entry.in_flight;
         settle_and_tell(entry);
+    }
+    if (entry.resting() && rest_observer_) {
+        rest_observer_(entry);
+    }
+}
+
+void WorkerRegistry::keep(std::string_view id, Duration keep_alive) {
+    if (const auto entry = require(id)) {
+        (*entry)->keep_alive = keep_alive;
     }
 }
 
@@ -307,14 +309,6 @@ void WorkerRegistry::settle(Entry& entry) {
     }
     info.slots_available = info.slots_total - std::min(entry.in_flight, info.slots_total);
     info.state = info.slots_available == 0 ? WorkerState::busy : WorkerState::idle;
-}
-
-void WorkerRegistry::end(Entry& entry, WorkerState state, std::string reason) {
-    entry.info.state = state;
-    entry.info.reason = std::move(reason);
-    entry.info.slots_available = 0;
-    entry.ended = clock_.now();
-    changed();
 }
 
 void WorkerRegistry::prune() {

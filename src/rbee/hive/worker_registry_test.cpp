@@ -206,6 +206,72 @@ TEST_F(WorkerRegistryTest, At_most_twenty_ended_workers_stay) {
     EXPECT_NE(registry_.find("w5"), nullptr);
 }
 
+TEST_F(WorkerRegistryTest, A_dying_worker_takes_nothing_but_has_not_gone) {
+    make_ready("w");
+    ASSERT_TRUE(registry_.dying("w", "the kernel is ending its process"));
+    EXPECT_EQ(info("w").state, WorkerState::dying);
+    EXPECT_EQ(info("w").slots_available, 0U);
+    EXPECT_EQ(registry_.alive_count(), 1U);
+    EXPECT_FALSE(registry_.take("w", true));
+    EXPECT_FALSE(registry_.became_ready("w", 2)) << "late news";
+    EXPECT_FALSE(registry_.dying("w", "again"));
+    ASSERT_TRUE(registry_.stop_requested("w", "asked"));
+    EXPECT_EQ(info("w").state, WorkerState::dying);
+    EXPECT_EQ(*registry_.exited("w", "killed"), WorkerState::stopped);
+}
+
+TEST_F(WorkerRegistryTest, A_worker_that_waits_to_come_back_stays_however_long_it_takes) {
+    make_ready("w");
+    EXPECT_FALSE(registry_.back_off("w", "", clock_.wall())) << "it has its process";
+    ASSERT_TRUE(registry_.exited("w", "exit code 1"));
+    ASSERT_TRUE(registry_.back_off("w", "restart 1 of 3", clock_.wall() + 1h));
+    EXPECT_EQ(info("w").next_restart, "2026-01-01T01:00:00.000Z");
+    EXPECT_EQ(registry_.alive_count(), 0U);
+    clock_.advance(50min);
+    registry_.prune();
+    ASSERT_NE(registry_.find("w"), nullptr);
+    start("w");
+    EXPECT_EQ(info("w").state, WorkerState::loading);
+    EXPECT_EQ(info("w").restart_count, 1U);
+    EXPECT_EQ(info("w").last_restart, "2026-01-01T00:50:00.000Z");
+    EXPECT_EQ(info("w").last_exit, "exit code 1");
+    EXPECT_FALSE(info("w").next_restart);
+    ASSERT_TRUE(registry_.restarts_forgiven("w"));
+    EXPECT_EQ(info("w").restart_count, 0U);
+}
+
+TEST_F(WorkerRegistryTest, A_stop_for_a_restart_keeps_the_worker_unless_somebody_wants_it_gone) {
+    make_ready("comes");
+    ASSERT_TRUE(registry_.restart_requested("comes", "asked"));
+    EXPECT_EQ(info("comes").state, WorkerState::draining);
+    EXPECT_FALSE(registry_.restart_requested("comes", "asked"));
+    EXPECT_EQ(*registry_.exited("comes", "exit code 0"), WorkerState::backoff);
+    make_ready("goes");
+    ASSERT_TRUE(registry_.restart_requested("goes", "asked"));
+    ASSERT_TRUE(registry_.stop_requested("goes", "asked"));
+    EXPECT_EQ(*registry_.exited("goes", "exit code 0"), WorkerState::stopped);
+}
+
+TEST_F(WorkerRegistryTest, Who_is_given_up_is_shown_for_a_while) {
+    make_ready("w");
+    ASSERT_TRUE(registry_.exited("w", "exit code 1"));
+    ASSERT_TRUE(registry_.back_off("w", "", clock_.wall()));
+    ASSERT_TRUE(registry_.give_up("w", WorkerState::failed, "out of memory"));
+    EXPECT_EQ(info("w").reason, "out of memory");
+    EXPECT_FALSE(info("w").next_restart);
+    clock_.advance(5min);
+    registry_.prune();
+    EXPECT_EQ(registry_.find("w"), nullptr);
+}
+
+TEST_F(WorkerRegistryTest, Only_a_worker_without_a_process_can_be_removed) {
+    make_ready("w");
+    EXPECT_FALSE(registry_.remove("w"));
+    ASSERT_TRUE(registry_.exited("w", "exit code 1"));
+    ASSERT_TRUE(registry_.remove("w"));
+    EXPECT_EQ(registry_.find("w"), nullptr);
+}
+
 TEST_F(WorkerRegistryTest, Unknown_workers_are_named_as_such) {
     EXPECT_EQ(registry_.heartbeat("nobody").error().wire_code, "WORKER_NOT_FOUND");
     EXPECT_EQ(registry_.take("nobody", true).error().wire_code, "WORKER_NOT_FOUND");

@@ -129,6 +129,26 @@ asio::awaitable<void> HiveRoutes::remove(http::Exchange& exchange) {
     co_await respond_empty(exchange);
 }
 
+asio::awaitable<void> HiveRoutes::restart(http::Exchange& exchange) {
+    const auto entry = named(exchange);
+    if (!entry) {
+        co_await api::respond_error(exchange, entry.error());
+        co_return;
+    }
+    auto begun = co_await with_.restarts.begin((*entry)->info.id, exchange.correlation_id());
+    if (!begun) {
+        co_await respond_refusal(exchange, std::move(begun.error()));
+        co_return;
+    }
+    json::object body{{"worker_id", begun->worker_id}, {"state", "loading"}};
+    body["replaces"] =
+        begun->replaces.empty() ? json::value(nullptr) : json::value(begun->replaces);
+    if (!begun->note.empty()) {
+        body["note"] = begun->note;
+    }
+    co_await api::respond_json(exchange, 202, std::move(body));
+}
+
 asio::awaitable<void> HiveRoutes::ready(http::Exchange& exchange) {
     const auto body = co_await api::read_object(exchange);
     const auto notice =
@@ -234,6 +254,24 @@ asio::awaitable<void> HiveRoutes::follow(http::Exchange& exchange, std::uint64_t
         const auto ended = co_await exchange.end_stream();
         (void)ended; // the client may have gone
     }
+}
+
+asio::awaitable<void> HiveRoutes::postmortem(http::Exchange& exchange) {
+    const std::string& id = exchange.path_parameters.at(0);
+    if (const auto valid = domain::check_worker_id(id); !valid) {
+        co_await api::respond_error(exchange, valid.error());
+        co_return;
+    }
+    // Post-mortems outlive the registry's memory of their workers.
+    auto death = co_await with_.postmortems.find(id);
+    if (!death && death.error().code == Errc::not_found && with_.registry.find(id) == nullptr) {
+        death = fail(Errc::not_found, "there is no such worker on this hive", "WORKER_NOT_FOUND");
+    }
+    if (!death) {
+        co_await api::respond_error(exchange, death.error());
+        co_return;
+    }
+    co_await api::respond_json(exchange, 200, std::move(*death));
 }
 
 asio::awaitable<void> HiveRoutes::progress(http::Exchange& exchange) {

@@ -111,6 +111,16 @@ asio::awaitable<Result<void>> ResponseStream::read_head() {
     }
 }
 
+asio::awaitable<Result<void>> ResponseStream::peek() {
+    if (input_.empty() && !parser_.done()) {
+        const auto more = co_await fill(options_.body_limit);
+        if (!more) {
+            co_return error_of(more);
+        }
+    }
+    co_return Result<void>();
+}
+
 asio::awaitable<Result<std::string_view>> ResponseStream::next() {
     output_.clear();
     parser_.on_body([this](std::string_view bytes) { output_.append(bytes); });
@@ -142,9 +152,17 @@ void ResponseStream::give_back() {
     if (!stream_ || !stream_->open() || !parser_.head().keep_alive || !input_.empty()) {
         return;
     }
+    const TimePoint now = std::chrono::steady_clock::now();
+    // Those of endpoints that nobody calls any more, such as workers that have died, would stay.
+    for (auto& [endpoint, connections] : client_.idle_) {
+        std::erase_if(connections, [&](const auto& one) {
+            return now - one.since > client_.options_.idle_limit;
+        });
+    }
+    std::erase_if(client_.idle_, [](const auto& item) { return item.second.empty(); });
     auto& idle = client_.idle_[endpoint_];
     if (idle.size() < client_.options_.idle_per_endpoint_max) {
-        idle.push_back({std::move(stream_), std::chrono::steady_clock::now()});
+        idle.push_back({std::move(stream_), now});
     }
 }
 

@@ -56,6 +56,9 @@ public:
     ~ResponseStream();
 
     [[nodiscard]] const ResponseHead& head() { return parser_.head(); }
+    /// Waits until something of the body, or its end, is there, without taking it; fails as next()
+    /// does. What fails here has not shown anything to anybody yet.
+    [[nodiscard]] boost::asio::awaitable<Result<void>> peek();
     /// The next body bytes, at least one; empty at the clean end. Valid until the next call. Fails
     /// with Errc::io when the response breaks off, Errc::timeout, or Errc::cancelled.
     [[nodiscard]] boost::asio::awaitable<Result<std::string_view>> next();

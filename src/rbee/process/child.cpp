@@ -8,11 +8,13 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/system/error_code.hpp>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <string_view>
@@ -34,19 +36,40 @@ int pidfd_send_signal(int pidfd, int signal) {
     return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0));
 }
 
-ExitStatus status_of(const siginfo_t& info) {
-    if (info.si_code == CLD_EXITED) {
-        return {.code = info.si_status, .signal = std::nullopt};
-    }
-    return {.code = std::nullopt, .signal = info.si_status};
+Duration length_of(const timeval& time) {
+    return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+}
+
+Usage usage_of(const rusage& used) {
+    return {
+        .user = length_of(used.ru_utime),
+        .system = length_of(used.ru_stime),
+        .peak_bytes = static_cast<std::uint64_t>(used.ru_maxrss) * 1024,
+        .major_faults = static_cast<std::uint64_t>(used.ru_majflt),
+    };
+}
+
+/// What waitid() gave.
+struct Waited {
+    siginfo_t info{};
+    rusage used{};
+};
+
+ExitStatus status_of(const Waited& end) {
+    ExitStatus status{.code = std::nullopt, .signal = std::nullopt};
+    (end.info.si_code == CLD_EXITED ? status.code : status.signal) = end.info.si_status;
+    status.core_dumped = end.info.si_code == CLD_DUMPED;
+    status.usage = usage_of(end.used);
+    return status;
 }
 
 /// waitid() at once; si_pid stays 0 while the process runs. False when no child is there.
-bool wait_for(int pidfd, siginfo_t& info, int options) {
-    int result = 0;
+/// The system call itself, because glibc's function does not tell what the process used.
+bool wait_for(int pidfd, Waited& end, int options) {
+    long result = 0;
     do {
-        info = {};
-        result = ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, options | WNOHANG);
+        end = {};
+        result = ::syscall(SYS_waitid, P_PIDFD, pidfd, &end.info, options | WNOHANG, &end.used);
     } while (result != 0 && errno == EINTR);
     return result == 0;
 }
@@ -74,10 +97,10 @@ struct Child::State : std::enable_shared_from_this<Child::State> {
         if (exit) {
             return true;
         }
-        siginfo_t info{};
+        Waited end;
         const int fd = pidfd.native_handle();
-        bool known = wait_for(fd, info, WEXITED | WNOWAIT);
-        if (known && info.si_pid == 0) {
+        bool known = wait_for(fd, end, WEXITED | WNOWAIT);
+        if (known && end.info.si_pid == 0) {
             return false;
         }
         if (known) {
@@ -85,9 +108,9 @@ struct Child::State : std::enable_shared_from_this<Child::State> {
                 // Until it is reaped the leader keeps the number of the group from being reused.
                 ::kill(-pid, SIGKILL);
             }
-            known = wait_for(fd, info, WEXITED);
+            known = wait_for(fd, end, WEXITED);
         }
-        exit = known ? status_of(info) : ExitStatus{};
+        exit = known ? status_of(end) : ExitStatus{};
         ended.notify_all();
         return true;
     }
@@ -118,7 +141,8 @@ std::string ExitStatus::describe() const {
     if (signal) {
         const char* name = ::sigabbrev_np(*signal);
         const std::string shown = name != nullptr ? std::string(" (SIG") + name + ")" : "";
-        return "killed by signal " + std::to_string(*signal) + shown;
+        return "killed by signal " + std::to_string(*signal) + shown +
+               (core_dumped ? ", core dumped" : "");
     }
     return "ended, nobody knows how";
 }

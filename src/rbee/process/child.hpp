@@ -8,6 +8,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,10 +16,21 @@
 
 namespace rbee::process {
 
+/// What a process used up over its life, as the kernel counted it; with its children that it had
+/// waited for.
+struct Usage {
+    Duration user{};
+    Duration system{};
+    std::uint64_t peak_bytes = 0;   ///< Largest resident size.
+    std::uint64_t major_faults = 0; ///< Pages that had to be read from disk.
+};
+
 /// How a process ended: by a code or by a signal; neither when somebody else reaped it.
 struct ExitStatus {
     std::optional<int> code;
     std::optional<int> signal;
+    bool core_dumped = false;
+    std::optional<Usage> usage = {}; ///< Of processes that we reaped ourselves.
 
     /// "exit code 1", "killed by signal 9 (SIGKILL)".
     [[nodiscard]] std::string describe() const;

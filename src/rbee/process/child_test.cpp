@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -121,6 +122,14 @@ TEST_F(ChildTest, ADeathBySignalIsNamed) {
     const auto child = start(shell("kill -9 $$"));
     EXPECT_EQ(finish(*child).describe(), "killed by signal 9 (SIGKILL)");
     EXPECT_EQ(child->send_signal(SIGTERM).error().code, Errc::not_found);
+}
+
+TEST_F(ChildTest, TheKernelTellsWhatItUsed) {
+    const auto child = start(shell("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"));
+    const auto usage = finish(*child).usage;
+    ASSERT_TRUE(usage);
+    EXPECT_GT((usage->user + usage->system).count(), 0);
+    EXPECT_GT(usage->peak_bytes, 100'000U);
 }
 
 TEST_F(ChildTest, AWaitHasALimit) {
@@ -251,6 +260,21 @@ TEST_F(ChildTest, SignalsAreAsNew) {
     ) << text;
 }
 
+TEST_F(ChildTest, IsKilledFirstWhenMemoryRunsOutAndHasItsLimits) {
+    // What is applied comes right after the start, so the script waits for it.
+    Command command = shell(
+        "until [ \"$(cat /proc/self/oom_score_adj)\" = 500 ]; do :; done; ulimit -Sn; ulimit -Sc"
+    );
+    command.oom_score_adj = 500;
+    command.limits = {
+        {.resource = RLIMIT_CORE, .value = 0},
+        {.resource = RLIMIT_NOFILE, .value = 77},
+    };
+    const auto child = start(command);
+    EXPECT_TRUE(finish(*child).success());
+    EXPECT_EQ(slurp(command.log_path), "77\n0\n");
+}
+
 TEST_F(ChildTest, OutputAloneGoesToADescriptor) {
     Command command = shell("echo said; echo complained >&2");
     command.log_path.clear();
@@ -327,6 +351,26 @@ TEST_F(ChildTest, TheChildsSideCallsBackOnce) {
     lifeline->cut();
     run();
     EXPECT_EQ(calls, 1);
+}
+
+TEST_F(ChildTest, OnlyAParentThatSaysSoLetsItsChildGoOn) {
+    auto lifeline = Lifeline::make();
+    int calls = 0;
+    const auto watch =
+        watch_lifeline(loop_.get_executor(), ::dup(lifeline->child_end()), [&calls] { ++calls; });
+    loop_.poll();
+    EXPECT_FALSE(watch->may_survive());
+    EXPECT_TRUE(lifeline->allow_survival());
+    lifeline->cut();
+    run();
+    EXPECT_TRUE(watch->may_survive());
+    EXPECT_EQ(calls, 1);
+}
+
+TEST_F(ChildTest, AChildThatHasGoneIsNoTroubleForItsParent) {
+    auto lifeline = Lifeline::make();
+    lifeline->close_child_end();
+    EXPECT_FALSE(lifeline->allow_survival()) << "and no SIGPIPE";
 }
 
 TEST_F(ChildTest, ADroppedWatchDoesNotCall) {

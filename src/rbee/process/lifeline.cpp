@@ -6,7 +6,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/system/error_code.hpp>
 #include <fcntl.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
@@ -20,12 +20,18 @@ namespace asio = boost::asio;
 
 Result<Lifeline> Lifeline::make() {
     std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+    // No pipe: a write to one whose reader has died would kill the writer.
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
         return fail(
-            Errc::resources, "cannot make a pipe: " + std::generic_category().message(errno)
+            Errc::resources, "cannot make a lifeline: " + std::generic_category().message(errno)
         );
     }
     return Lifeline(UniqueFd(ends[0]), UniqueFd(ends[1]));
+}
+
+bool Lifeline::allow_survival() const {
+    const char word = '+';
+    return ::send(parent_end_.get(), &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
 struct LifelineWatch::State : std::enable_shared_from_this<LifelineWatch::State> {
@@ -34,13 +40,14 @@ struct LifelineWatch::State : std::enable_shared_from_this<LifelineWatch::State>
 
     void read() {
         pipe.async_read_some(
-            asio::buffer(ignored),
+            asio::buffer(words),
             [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
                 if (!self->on_end) {
                     return;
                 }
                 if (!error) {
-                    self->read(); // nobody writes; if somebody does, it means nothing
+                    self->may_survive = true;
+                    self->read();
                     return;
                 }
                 const auto callback = std::exchange(self->on_end, nullptr);
@@ -51,7 +58,8 @@ struct LifelineWatch::State : std::enable_shared_from_this<LifelineWatch::State>
 
     asio::posix::stream_descriptor pipe;
     std::function<void()> on_end; ///< Empty once called or when the watch is gone.
-    std::array<char, 16> ignored{};
+    std::array<char, 16> words{};
+    bool may_survive = false;
 };
 
 LifelineWatch::LifelineWatch(
@@ -64,6 +72,10 @@ LifelineWatch::LifelineWatch(
 LifelineWatch::~LifelineWatch() {
     state_->on_end = nullptr;
     runtime::close_quietly(state_->pipe);
+}
+
+bool LifelineWatch::may_survive() const {
+    return state_->may_survive;
 }
 
 std::unique_ptr<LifelineWatch>

@@ -10,8 +10,8 @@
 
 namespace rbee::process {
 
-/// A pipe by which a child notices its parent's death, whatever the cause: the kernel closes the
-/// parent's end. Hand child_end() over in Command::inherit, then close_child_end().
+/// A pair of sockets by which a child notices its parent's death, whatever the cause: the kernel
+/// closes the parent's end. Hand child_end() over in Command::inherit, then close_child_end().
 class Lifeline {
 public:
     [[nodiscard]] static Result<Lifeline> make();
@@ -21,6 +21,9 @@ public:
     void close_child_end() { child_end_.reset(); }
     /// Tells the child as death would.
     void cut() { parent_end_.reset(); }
+    /// Tells the child that somebody will look for it if this process dies, so that it may go on
+    /// for a while. Once is enough. False when the child has gone.
+    [[nodiscard]] bool allow_survival() const;
 
 private:
     Lifeline(UniqueFd child_end, UniqueFd parent_end)
@@ -40,6 +43,9 @@ public:
     LifelineWatch(const LifelineWatch&) = delete;
     LifelineWatch& operator=(const LifelineWatch&) = delete;
     ~LifelineWatch();
+
+    /// The parent has allowed this process to go on without it, see Lifeline::allow_survival().
+    [[nodiscard]] bool may_survive() const;
 
 private:
     struct State;

@@ -1,6 +1,7 @@
 #include "rbee/process/resources.hpp"
 
 #include "rbee/base/text.hpp"
+#include "rbee/process/kernel_file.hpp"
 
 #include <fmt/format.h>
 #include <sched.h>
@@ -9,8 +10,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -18,28 +17,8 @@
 namespace rbee::process {
 namespace {
 
-std::optional<std::string> read_file(const std::string& path) {
-    std::ifstream file(path);
-    if (!file) {
-        return std::nullopt;
-    }
-    return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
-/// The number behind `name` in lines such as "MemTotal:  123 kB" or "inactive_file 123".
-std::optional<std::uint64_t> number_of(std::string_view text, std::string_view name) {
-    for (std::string_view line : split(text, '\n')) {
-        if (!line.starts_with(name)) {
-            continue;
-        }
-        line = trim(line.substr(name.size()));
-        return parse_u64(line.substr(0, line.find(' ')));
-    }
-    return std::nullopt;
-}
-
 std::optional<std::uint64_t> read_number(const std::string& path) {
-    const auto text = read_file(path);
+    const auto text = read_kernel_file(path);
     return text ? parse_u64(trim(*text)) : std::nullopt; // "max" is no number: no limit
 }
 
@@ -50,10 +29,10 @@ void apply_limit(Memory& memory, const std::string& folder) {
         return;
     }
     const std::uint64_t used = read_number(folder + "/memory.current").value_or(0);
-    const auto statistics = read_file(folder + "/memory.stat");
+    const auto statistics = read_kernel_file(folder + "/memory.stat");
     // Page cache counts as used but is given back on demand.
     const std::uint64_t cache =
-        statistics ? number_of(*statistics, "inactive_file ").value_or(0) : 0;
+        statistics ? kernel_number(*statistics, "inactive_file ").value_or(0) : 0;
     const std::uint64_t taken = used - std::min(used, cache);
     memory.total_bytes = std::min(memory.total_bytes, *limit);
     memory.available_bytes = std::min(memory.available_bytes, *limit - std::min(*limit, taken));
@@ -61,7 +40,7 @@ void apply_limit(Memory& memory, const std::string& folder) {
 
 /// The path behind "0::" in /proc/self/cgroup.
 std::optional<std::string> own_group(const std::string& root) {
-    const auto text = read_file(root + "/proc/self/cgroup");
+    const auto text = read_kernel_file(root + "/proc/self/cgroup");
     if (!text) {
         return std::nullopt;
     }
@@ -76,9 +55,9 @@ std::optional<std::string> own_group(const std::string& root) {
 } // namespace
 
 Result<Memory> memory(const std::string& root) {
-    const auto text = read_file(root + "/proc/meminfo");
-    const auto total = text ? number_of(*text, "MemTotal:") : std::nullopt;
-    const auto available = text ? number_of(*text, "MemAvailable:") : std::nullopt;
+    const auto text = read_kernel_file(root + "/proc/meminfo");
+    const auto total = text ? kernel_number(*text, "MemTotal:") : std::nullopt;
+    const auto available = text ? kernel_number(*text, "MemAvailable:") : std::nullopt;
     if (!total || !available) {
         return fail(Errc::io, "cannot read the size of memory from /proc/meminfo");
     }
@@ -119,7 +98,7 @@ unsigned cpu_count() {
 }
 
 Result<std::uint64_t> rss_bytes(pid_t pid) {
-    const auto text = read_file("/proc/" + std::to_string(pid) + "/statm");
+    const auto text = read_kernel_file("/proc/" + std::to_string(pid) + "/statm");
     const auto fields = split(text ? std::string_view(*text) : std::string_view(), ' ');
     const auto pages = fields.size() > 1 ? parse_u64(fields[1]) : std::nullopt;
     if (!pages) {

@@ -1,9 +1,11 @@
 #include "rbee/process/spawn.hpp"
 
 #include "rbee/base/unique_fd.hpp"
+#include "rbee/process/cpu_affinity.hpp"
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -141,6 +143,25 @@ plan_files(const Command& command, FileActions& actions, std::vector<UniqueFd>& 
     return {};
 }
 
+/// posix_spawn() has no such attributes, so they come when the program has begun.
+void restrict(pid_t pid, const Command& command) {
+    for (const ResourceLimit& wanted : command.limits) {
+        const auto resource = static_cast<__rlimit_resource>(wanted.resource);
+        rlimit limit{};
+        if (::prlimit(pid, resource, nullptr, &limit) == 0) {
+            limit.rlim_cur = std::min<rlim_t>(wanted.value, limit.rlim_max);
+            ::prlimit(pid, resource, &limit, nullptr);
+        }
+    }
+    if (command.oom_score_adj) {
+        const std::string path = "/proc/" + std::to_string(pid) + "/oom_score_adj";
+        const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+        const std::string text = std::to_string(*command.oom_score_adj);
+        const ssize_t wrote = ::write(file.get(), text.data(), text.size());
+        (void)wrote; // refused below what an administrator has set: it keeps that
+    }
+}
+
 Errc kind_of(int error) {
     switch (error) {
     case ENOENT:
@@ -174,6 +195,7 @@ Result<pid_t> spawn_process(const Command& command) {
     const std::vector<char*> argv = pointers(command.args, &command.program);
     const std::vector<char*> envp = pointers(command.env, nullptr);
     pid_t pid = -1;
+    const CpuScope cpus(command.cpus); // what is started inherits it, from its first instruction
     const int error = ::posix_spawnp(
         &pid, command.program.c_str(), actions.get(), attributes.get(), argv.data(), envp.data()
     );
@@ -183,6 +205,7 @@ Result<pid_t> spawn_process(const Command& command) {
             "cannot start " + command.program + ": " + std::generic_category().message(error)
         );
     }
+    restrict(pid, command);
     return pid;
 }
 

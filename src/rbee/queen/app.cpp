@@ -7,6 +7,7 @@
 #include "rbee/auth/token_keeper.hpp"
 #include "rbee/auth/token_source.hpp"
 #include "rbee/auth/token_store.hpp"
+#include "rbee/base/random.hpp"
 #include "rbee/http/client.hpp"
 #include "rbee/http/reaper.hpp"
 #include "rbee/http/server.hpp"
@@ -14,6 +15,7 @@
 #include "rbee/pki/files.hpp"
 #include "rbee/pki/tls_service.hpp"
 #include "rbee/process/listener.hpp"
+#include "rbee/process/service_manager.hpp"
 #include "rbee/queen/dispatcher.hpp"
 #include "rbee/queen/fleet.hpp"
 #include "rbee/queen/gateway.hpp"
@@ -62,9 +64,11 @@ constexpr Duration hive_ready_max = std::chrono::seconds(10);
 constexpr Duration drain_max = std::chrono::seconds(18);
 constexpr Duration hive_stop_max = std::chrono::seconds(10);
 constexpr Duration hurried_stop_max = std::chrono::seconds(2);
-constexpr Duration sweep_every = std::chrono::seconds(5);
+constexpr Duration sweep_every = std::chrono::seconds(1);
 /// A hive that has not reported for this long is asked: it may have been added by its URL.
 constexpr Duration ask_after = std::chrono::seconds(15);
+/// So many sweeps lie between two questions, but for a hive that is waited for.
+constexpr int ask_every = 5;
 
 std::string url_of(const std::string& host, std::uint16_t port, bool secure) {
     const bool any = host == "0.0.0.0" || host == "::";
@@ -147,6 +151,7 @@ private:
     const Options& options_;
     Resources resources_;
     telemetry::Logger log_;
+    process::ServiceManager service_{resources_.service};
     asio::io_context context_{1};
     std::unique_ptr<store::Database> database_; ///< Its thread uses the loop above.
     runtime::SystemTimers timers_{context_.get_executor()};
@@ -299,12 +304,14 @@ std::string App::join_url() const {
 }
 
 void App::reload() {
+    service_.reloading(timers_.clock().now());
     tokens_.reload();
     if (const auto done = tls_.load(); !done) {
         log_.error("reload_failed", done.error().what, {{"part", "tls"}});
     } else {
         log_.info("reloaded", "read again", {{"part", "tls"}});
     }
+    service_.ready("serving at " + url_);
 }
 
 Result<void> App::run() {
@@ -315,6 +322,7 @@ Result<void> App::run() {
         }
     }
     tokens_.tell();
+    fleet_.use_random(random_u64);
     hives_.choose_token([this](const http::Endpoint& hive) { return token_for(hive); });
     hives_.on_refusal([this](const http::Endpoint& hive) { note_refusal(hive); });
     std::exception_ptr crash;
@@ -353,6 +361,7 @@ asio::awaitable<void> App::signal_loop() {
 asio::awaitable<void> App::main() {
     tasks_.start(signal_loop(), "signals");
     tasks_.start(tokens_.watch(), "tokens");
+    tasks_.start(service_.feed_watchdog(timers_), "watchdog");
     const auto served = co_await serve();
     if (!served) {
         failure_ = served.error();
@@ -360,6 +369,7 @@ asio::awaitable<void> App::main() {
         co_await start_local_hive();
         if (stop_requests_ == 0) {
             resources_.announce("queen-rbee ready " + url_);
+            service_.ready("serving at " + url_);
             log_.info("ready", "queen-rbee serves", {{"url", url_}});
         }
         tasks_.start(sweep_loop(), "sweep");
@@ -497,13 +507,16 @@ asio::awaitable<void> App::ask_hive(std::string name) {
 }
 
 asio::awaitable<void> App::sweep_loop() {
-    while (true) {
+    for (int turn = 0;; ++turn) {
         co_await timers_.sleep_for(std::min<Duration>(sweep_every, options_.worker_silence / 4));
         for (const std::string& line : fleet_.sweep()) {
             log_.warn("sweep", line);
         }
+        const TimePoint now = timers_.clock().now();
         for (const auto& [name, hive] : fleet_.hives()) {
-            if (hive.misconfigured || timers_.clock().now() - hive.last_report > ask_after) {
+            const bool silent = hive.misconfigured || now - hive.last_report > ask_after;
+            const bool awaited = hive.away_since && now - *hive.away_since < Fleet::return_max;
+            if (awaited || (silent && turn % ask_every == 0)) {
                 tasks_.start(ask_hive(name), "ask hive");
             }
         }
@@ -512,17 +525,21 @@ asio::awaitable<void> App::sweep_loop() {
 
 asio::awaitable<void> App::stop_all() {
     log_.info("stopping", "finishing running requests", {{"running", running_.count()}});
+    service_.stopping("finishing running requests");
     const int requests_before = stop_requests_;
     server_.drain();
     co_await dispatcher_.stop();
-    const TimePoint due = timers_.clock().now() + drain_max;
+    const TimePoint begun = timers_.clock().now();
+    const TimePoint due = begun + drain_max;
     while (server_.active_requests() != 0 && timers_.clock().now() < due &&
            stop_requests_ <= requests_before) {
         co_await timers_.sleep_for(std::chrono::milliseconds(20));
     }
     if (local_hive_) {
         const bool hurry = stop_requests_ > requests_before;
-        co_await local_hive_->stop(hurry ? hurried_stop_max : hive_stop_max);
+        // What was not needed for the requests is for its workers: hung ones take it 20 s.
+        const Duration left = begun + drain_max + hive_stop_max - timers_.clock().now();
+        co_await local_hive_->stop(hurry ? hurried_stop_max : left);
     }
     co_await server_.stop();
     co_await tasks_.stop();

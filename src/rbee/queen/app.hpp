@@ -3,6 +3,7 @@
 #include "rbee/auth/token_source.hpp"
 #include "rbee/base/result.hpp"
 #include "rbee/base/secret.hpp"
+#include "rbee/process/service_manager.hpp"
 #include "rbee/queen/options.hpp"
 
 #include <functional>
@@ -17,6 +18,7 @@ struct Resources {
     auth::FoundToken token;                     ///< Empty: open, which only loopback may be.
     std::vector<std::string> child_environment; ///< "NAME=value", without secrets.
     std::function<void(const std::string& line)> announce; ///< Hears the ready line.
+    process::ServiceAddress service; ///< Who started the queen and wants to hear of her.
 };
 
 /// The token of this installation from the sources of auth::find_token; `from_environment` is what

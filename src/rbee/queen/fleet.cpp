@@ -35,8 +35,15 @@ std::vector<std::string> names_of(const api::WorkerInfo& info) {
     return names;
 }
 
-bool names_model(const api::ModelEntry& entry, const std::string& model) {
-    return entry.id == model || (!entry.ref.empty() && entry.ref == model);
+/// By our clock: both times of the report are by that of the hive, which may be another.
+TimePoint
+restart_due(const api::WorkerInfo& info, const api::HiveReport& report, TimePoint received) {
+    const auto next = parse_rfc3339(info.next_restart.value_or(""));
+    const auto sent = parse_rfc3339(report.timestamp);
+    if (info.state != domain::WorkerState::backoff || !next || !sent) {
+        return Worker::never_said;
+    }
+    return received + std::chrono::duration_cast<Duration>(*next - *sent);
 }
 
 } // namespace
@@ -79,28 +86,36 @@ void Fleet::apply(api::HiveReport report) {
     }
     hive.last_report = clock_.now();
     hive.last_report_unix = unix_seconds(clock_);
+    hive.away_since.reset();
     drop_workers_of(hive.name, report.workers);
-    for (const api::WorkerInfo& info : report.workers) {
+    const api::HiveReport& latest = hive.report.emplace(std::move(report));
+    for (const api::WorkerInfo& info : latest.workers) {
         auto& slot = workers_[info.id];
         if (!slot) {
             slot = std::make_shared<Worker>();
         }
-        Worker& worker = *slot;
-        if (worker.state_override && worker.info.state != info.state) {
-            worker.state_override.reset();
-        }
-        worker.info = info;
-        worker.hive = hive.name;
-        worker.endpoint = hive.endpoint;
-        worker.names = names_of(info);
-        worker.external = false;
-        worker.rbee_hive_url = hive.endpoint.to_string();
-        worker.capabilities = {fmt::format("{}:{}", info.backend, info.device)};
-        worker.last_seen = hive.last_report;
-        worker.last_heartbeat_unix = hive.last_report_unix;
+        refresh(*slot, hive, info);
+        slot->restart_due = restart_due(info, latest, hive.last_report);
     }
-    hive.report = std::move(report);
     changed();
+}
+
+void Fleet::refresh(Worker& worker, const Hive& hive, const api::WorkerInfo& info) {
+    if (worker.state_override && worker.info.state != info.state) {
+        worker.state_override.reset();
+    }
+    if (info.pid && info.pid != worker.info.pid) {
+        worker.breaker.reset(); // what another process did says nothing about this one
+    }
+    worker.info = info;
+    worker.hive = hive.name;
+    worker.endpoint = hive.endpoint;
+    worker.names = names_of(info);
+    worker.external = false;
+    worker.rbee_hive_url = hive.endpoint.to_string();
+    worker.capabilities = {fmt::format("{}:{}", info.backend, info.device)};
+    worker.last_seen = hive.last_report;
+    worker.last_heartbeat_unix = hive.last_report_unix;
 }
 
 void Fleet::drop_workers_of(const std::string& hive, const std::vector<api::WorkerInfo>& but) {
@@ -118,8 +133,13 @@ void Fleet::unreachable(const std::string& name, const std::string& reason) {
     if (found == hives_.end()) {
         return;
     }
-    found->second.available = false;
-    found->second.reason = reason;
+    Hive& hive = found->second;
+    if (hive.available) {
+        hive.away_since = clock_.now();
+        wake_at(clock_.now() + return_max);
+    }
+    hive.available = false;
+    hive.reason = reason;
     changed();
 }
 
@@ -255,123 +275,6 @@ std::vector<std::string> Fleet::sweep() {
         changed();
     }
     return lines;
-}
-
-// Placement
-// ----------------------------------------------------------------------------------------
-
-bool Fleet::reachable(const Worker& worker) const {
-    const Hive* hive = find_hive(worker.hive);
-    return hive != nullptr ? hive->available : worker.external;
-}
-
-bool Fleet::usable(const Worker& worker) const {
-    return domain::routable(worker.state()) && reachable(worker) &&
-           !worker.endpoint.to_string().empty() && worker.held_until <= clock_.now();
-}
-
-namespace {
-
-domain::Candidate as_candidate(const Worker& worker, bool usable) {
-    return {
-        .worker_id = worker.info.id,
-        .hive = worker.hive,
-        .names = worker.names,
-        .usable = usable,
-        .slots_total = worker.info.slots_total,
-        .in_flight = worker.in_flight,
-    };
-}
-
-} // namespace
-
-std::shared_ptr<Worker> Fleet::take(const domain::Wanted& wanted) {
-    std::vector<domain::Candidate> candidates;
-    std::vector<std::shared_ptr<Worker>> owners;
-    candidates.reserve(workers_.size());
-    owners.reserve(workers_.size());
-    for (const auto& [id, worker] : workers_) {
-        candidates.push_back(as_candidate(*worker, usable(*worker)));
-        owners.push_back(worker);
-    }
-    const auto chosen = domain::choose_worker(candidates, wanted, turn_);
-    if (!chosen) {
-        return nullptr;
-    }
-    ++turn_;
-    Worker& worker = *owners[*chosen];
-    ++worker.in_flight;
-    RBEE_ASSERT(worker.in_flight <= worker.info.slots_total);
-    return owners[*chosen];
-}
-
-void Fleet::give_back(Worker& worker) {
-    RBEE_ASSERT(worker.in_flight > 0);
-    --worker.in_flight;
-    if (changed_) {
-        changed_();
-    }
-}
-
-void Fleet::hold(Worker& worker, Duration time) {
-    worker.held_until = clock_.now() + time;
-}
-
-std::optional<TimePoint> Fleet::next_release() const {
-    std::optional<TimePoint> first;
-    for (const auto& [id, worker] : workers_) {
-        if (worker->held_until > clock_.now() && (!first || worker->held_until < *first)) {
-            first = worker->held_until;
-        }
-    }
-    return first;
-}
-
-bool Fleet::served(const domain::Wanted& wanted) const {
-    return std::ranges::any_of(workers_, [&](const auto& entry) {
-        const Worker& worker = *entry.second;
-        const domain::WorkerState state = worker.state();
-        const bool coming = state == domain::WorkerState::loading || domain::routable(state) ||
-                            state == domain::WorkerState::unhealthy;
-        return coming && reachable(worker) && domain::suits(as_candidate(worker, true), wanted);
-    });
-}
-
-Result<Fleet::SpawnPlan> Fleet::plan_spawn(const domain::Wanted& wanted) const {
-    std::optional<SpawnPlan> best;
-    std::uint64_t best_memory = 0;
-    bool some_hive = false;
-    const auto ref = domain::parse_model_ref(wanted.model);
-    const bool is_file = ref && ref->provider == domain::ModelRef::Provider::file;
-    for (const auto& [name, hive] : hives_) {
-        if (!hive.available || !hive.report || (!wanted.hive.empty() && wanted.hive != name)) {
-            continue;
-        }
-        some_hive = true;
-        std::string spawn_ref = is_file ? ref->to_string() : std::string();
-        for (const api::ModelEntry& entry : hive.report->models) {
-            if (names_model(entry, wanted.model)) {
-                spawn_ref = entry.ref.empty() ? entry.id : entry.ref;
-            }
-        }
-        const std::uint64_t memory = hive.report->ram_available_bytes;
-        if (!spawn_ref.empty() && (!best || memory > best_memory)) {
-            best = SpawnPlan{name, spawn_ref};
-            best_memory = memory;
-        }
-    }
-    if (best) {
-        return *best;
-    }
-    if (some_hive && knows_model(wanted.model)) {
-        return fail(
-            Errc::unavailable, "no hive that has this model is available now", "HIVE_UNAVAILABLE"
-        );
-    }
-    if (!some_hive) {
-        return fail(Errc::unavailable, "no hive is available now", "HIVE_UNAVAILABLE");
-    }
-    return fail(Errc::not_found, "no hive has this model", "MODEL_NOT_FOUND");
 }
 
 } // namespace rbee::queen

@@ -4,6 +4,7 @@
 #include "rbee/base/clock.hpp"
 #include "rbee/base/result.hpp"
 #include "rbee/domain/placement.hpp"
+#include "rbee/domain/route_breaker.hpp"
 #include "rbee/http/url.hpp"
 
 #include <cstdint>
@@ -27,6 +28,10 @@ struct Hive {
     std::optional<api::HiveReport> report;   ///< The last one.
     TimePoint last_report;
     std::int64_t last_report_unix = 0;
+    std::optional<TimePoint> away_since; ///< It stopped answering then.
+    domain::RouteBreaker breaker;        ///< Of calls to this hive.
+    /// Models that it would not start a worker for, and until when there is no use in asking.
+    std::map<std::string, TimePoint> refuses;
 };
 
 /// A worker as the queen knows it now: reported by its hive, or registered by itself.
@@ -39,6 +44,10 @@ struct Worker {
     TimePoint held_until;                              ///< It refused work a moment ago.
     std::optional<domain::WorkerState> state_override; ///< Until its hive reports a change.
     bool gone = false; ///< No longer in the fleet; only running requests still hold it.
+    /// In the state backoff: when its hive will start it again; never_said when it did not say.
+    TimePoint restart_due = never_said;
+    static constexpr TimePoint never_said = TimePoint::min();
+    domain::RouteBreaker breaker; ///< Of calls to this process of the worker.
 
     bool external = false; ///< Registered by POST /v1/workers/register.
     std::string rbee_hive_url;
@@ -73,12 +82,27 @@ public:
     static constexpr Duration worker_silence_max = std::chrono::seconds(120);
     /// A silent worker that still works for somebody is kept this long.
     static constexpr Duration stale_but_busy_max = std::chrono::minutes(5);
+    /// A hive that stops answering is waited for so long: its workers carry on without it.
+    static constexpr Duration return_max = std::chrono::seconds(10);
+    /// A restart that is due later is one that a circuit breaker holds back: not worth waiting for.
+    static constexpr Duration restart_wait_max = std::chrono::seconds(61);
 
     explicit Fleet(const Clock& clock, Duration silence_max = worker_silence_max)
         : clock_(clock), silence_max_(silence_max) {}
 
     /// Called after each change that may let a waiting request go on, or end its hope.
     void on_change(std::function<void()> listener) { changed_ = std::move(listener); }
+    /// Called with a moment at which, by time alone, a waiting request may go on or end its hope.
+    void on_due(std::function<void(TimePoint)> listener) { due_ = std::move(listener); }
+    /// A route breaker that has opened.
+    struct Opening {
+        std::string_view target; ///< "worker" or "hive".
+        std::string_view name;   ///< Which one.
+        TimePoint until;
+    };
+    void on_opening(std::function<void(const Opening&)> listener) { opened_ = std::move(listener); }
+    /// Where the jitter of route breakers comes from; without it there is none.
+    void use_random(std::function<std::uint64_t()> random) { random_ = std::move(random); }
 
     /// With a private CA: hives reached by https must show the certificate of their name.
     void require_identities() { identities_ = true; }
@@ -110,7 +134,8 @@ public:
     /// Marks silent hives and removes silent workers; returns a line for the log for each.
     [[nodiscard]] std::vector<std::string> sweep();
 
-    /// Chooses a worker with a free slot and counts the request there.
+    /// Chooses a worker with a free slot and counts the request there. Workers and hives whose
+    /// breakers are open are left alone, unless there is no other for this request.
     [[nodiscard]] std::shared_ptr<Worker> take(const domain::Wanted& wanted);
     /// Gives back what take() counted; exactly once for each.
     void give_back(Worker& worker);
@@ -119,15 +144,43 @@ public:
     /// Earliest end of a hold that is still on.
     [[nodiscard]] std::optional<TimePoint> next_release() const;
 
-    /// Some worker serves this, or will when it has loaded or is free again.
+    /// One call to a worker, for the breakers on its way.
+    struct Route {
+        domain::RouteBreaker::Pass worker;
+        domain::RouteBreaker::Pass hive;
+    };
+    /// What a call told of its way.
+    enum class Verdict {
+        good,
+        worker_fault, ///< The hive answered, its worker failed.
+        hive_fault,   ///< The hive did not answer as it should.
+        nothing,      ///< Such as when the client left, or the worker was full.
+    };
+    [[nodiscard]] Route begin_call(Worker& worker);
+    /// Once for each begin_call().
+    void end_call(Worker& worker, const Route& route, Verdict verdict);
+    /// How often take() had to use a way whose breaker was open.
+    [[nodiscard]] std::uint64_t degraded() const { return degraded_; }
+
+    /// What a request may hope for without a new worker.
+    struct Outlook {
+        bool soon = false; ///< A worker is up, or about to be.
+        /// Otherwise: the one in `backoff` that comes first, if not too late for anybody.
+        std::shared_ptr<const Worker> restarting;
+    };
+    [[nodiscard]] Outlook outlook(const domain::Wanted& wanted) const;
+    /// There is hope, by outlook().
     [[nodiscard]] bool served(const domain::Wanted& wanted) const;
     /// The available hive with the most free memory that can spawn the model, and the reference to
     /// spawn it with. Fails with Errc::not_found (MODEL_NOT_FOUND) or Errc::unavailable.
     struct SpawnPlan {
         std::string hive;
         std::string model_ref;
+        bool promising = true; ///< It has not refused this lately, and can be reached.
     };
     [[nodiscard]] Result<SpawnPlan> plan_spawn(const domain::Wanted& wanted) const;
+    /// The hive would not start a worker for this model: others are asked first for so long.
+    void spawn_refused(const SpawnPlan& plan, Duration time);
 
     /// Grows with each change of the view; not with requests that come and go.
     [[nodiscard]] std::uint64_t revision() const { return revision_; }
@@ -140,6 +193,13 @@ public:
 private:
     [[nodiscard]] bool usable(const Worker& worker) const;
     [[nodiscard]] bool reachable(const Worker& worker) const;
+    [[nodiscard]] bool returning(const Worker& worker) const;
+    [[nodiscard]] bool promising(const Hive& hive, const std::string& model_ref) const;
+    [[nodiscard]] domain::RouteBreaker* breaker_of_hive(const Worker& worker);
+    [[nodiscard]] const domain::RouteBreaker* breaker_of_hive(const Worker& worker) const;
+    void refresh(Worker& worker, const Hive& hive, const api::WorkerInfo& info);
+    void fault(domain::RouteBreaker& breaker, domain::RouteBreaker::Pass pass, Opening opening);
+    void wake_at(TimePoint due) const;
     void drop_workers_of(const std::string& hive, const std::vector<api::WorkerInfo>& but);
     void changed();
 
@@ -147,9 +207,13 @@ private:
     Duration silence_max_; ///< Of a worker that registered itself.
     bool identities_ = false;
     std::function<void()> changed_;
+    std::function<void(TimePoint)> due_;
+    std::function<void(const Opening&)> opened_;
+    std::function<std::uint64_t()> random_;
     std::map<std::string, Hive, std::less<>> hives_;
     std::map<std::string, std::shared_ptr<Worker>> workers_;
     std::uint64_t turn_ = 0;
+    std::uint64_t degraded_ = 0;
     std::uint64_t revision_ = 0;
 };
 

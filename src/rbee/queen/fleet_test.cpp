@@ -1,4 +1,5 @@
 #include "rbee/queen/fleet.hpp"
+#include "rbee/queen/fleet_fixture.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,53 +14,12 @@ namespace {
 
 using domain::WorkerState;
 using std::chrono::seconds;
+using test::FleetTest;
+using test::report;
+using test::worker;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-class ManualClock final : public Clock {
-public:
-    [[nodiscard]] TimePoint now() const override { return now_; }
-    [[nodiscard]] WallTime wall() const override { return WallTime(seconds(1'700'000'000)); }
-    void advance(Duration time) { now_ += time; }
-
-private:
-    TimePoint now_ = TimePoint(std::chrono::hours(1));
-};
-
-api::WorkerInfo worker(const std::string& id, WorkerState state, std::uint32_t slots = 2) {
-    api::WorkerInfo info;
-    info.id = id;
-    info.model = "tiny";
-    info.model_ref = "file:/m/tiny.gguf";
-    info.backend = "cpu";
-    info.state = state;
-    info.slots_total = slots;
-    return info;
-}
-
-api::HiveReport report(const std::string& hive, std::vector<api::WorkerInfo> workers) {
-    api::HiveReport out;
-    out.hive_id = hive;
-    out.url = "http://127.0.0.1:9200";
-    out.version = "0.1.0";
-    out.workers = std::move(workers);
-    out.models = {{"tiny", "file:/m/tiny.gguf", 1000, "available"}};
-    out.ram_available_bytes = 1000;
-    return out;
-}
-
-class FleetTest : public testing::Test {
-protected:
-    void SetUp() override {
-        fleet_.on_change([this] { ++changes_; });
-        fleet_.add_hive("h1", {"127.0.0.1", 9200, {}});
-        fleet_.add_hive("h2", {"127.0.0.2", 9200, {}});
-    }
-    ManualClock clock_;
-    Fleet fleet_{clock_};
-    int changes_ = 0;
-};
 
 WorkerRegistration external(const std::string& id, const std::string& hive_url) {
     WorkerRegistration out;
@@ -96,9 +56,21 @@ TEST_F(FleetTest, HiveThatIsUnreachableGetsNothingUntilItReports) {
     fleet_.apply(report("h1", {worker("a", WorkerState::idle)}));
     fleet_.unreachable("h1", "refused");
     EXPECT_FALSE(fleet_.take({"tiny", {}}));
-    EXPECT_FALSE(fleet_.served({"tiny", {}}));
     fleet_.apply(report("h1", {worker("a", WorkerState::idle)}));
     EXPECT_TRUE(fleet_.take({"tiny", {}}));
+}
+
+TEST_F(FleetTest, HiveThatVanishesIsWaitedForTenSeconds) {
+    std::vector<TimePoint> due;
+    fleet_.on_due([&](TimePoint time) { due.push_back(time); });
+    fleet_.apply(report("h1", {worker("a", WorkerState::idle)}));
+    fleet_.unreachable("h1", "refused");
+    EXPECT_TRUE(fleet_.served({"tiny", {}})) << "its workers carry on without it";
+    clock_.advance(seconds(5));
+    fleet_.unreachable("h1", "refused again"); // does not begin anew
+    clock_.advance(seconds(5));
+    EXPECT_FALSE(fleet_.served({"tiny", {}}));
+    EXPECT_THAT(due, ElementsAre(clock_.now()));
 }
 
 TEST_F(FleetTest, HiveThatRefusesTheTokenGetsNothingUntilItAcceptsACall) {

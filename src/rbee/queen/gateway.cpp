@@ -4,11 +4,11 @@
 #include "rbee/api/gate.hpp"
 #include "rbee/api/inference_paths.hpp"
 #include "rbee/api/route_fields.hpp"
+#include "rbee/queen/gateway_attempt.hpp"
 
 #include <boost/json/array.hpp>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <utility>
 
@@ -19,48 +19,12 @@ namespace json = boost::json;
 
 namespace {
 
-/// Further attempts after the first, for failures that are not just "busy".
+/// Further tries after the first while no worker has seen the request.
 constexpr int repeats_max = 2;
-/// A worker that says it is full is free again within this, most of the time: the queen's count is
-/// exact but for requests that just ended and clients that go past the queen.
-constexpr Duration busy_hold = std::chrono::milliseconds(100);
-constexpr Duration not_ready_hold = std::chrono::milliseconds(250);
-/// The deadline ends a request; this only is for a hive that does not notice.
-constexpr Duration beyond_deadline = std::chrono::seconds(1);
-constexpr std::size_t error_bytes_max = 256UL * 1024;
-
-/// What has stopped a request in the queen: its deadline, or what `error` says.
-Error stopped_by(const api::RequestDeadline& deadline, const Error& error) {
-    return error.code == Errc::cancelled && deadline.passed() ? deadline.error() : error;
-}
-
-/// The error as a started stream of this dialect shows it.
-Error for_stream(Error error, api::StreamDialect dialect) {
-    if (error.code == Errc::cancelled) {
-        error.what = "the request was cancelled";
-        error.wire_code = dialect == api::StreamDialect::rbee ? "CANCELLED" : "REQUEST_CANCELED";
-    } else if (error.code == Errc::timeout && dialect == api::StreamDialect::rbee) {
-        error.wire_code = "TIMEOUT";
-    }
-    return for_client(error);
-}
+/// A worker may have begun to work on a request so often.
+constexpr int attempts_max = 2;
 
 } // namespace
-
-/// How one attempt ended.
-struct Gateway::Attempt {
-    enum class Next { done, wait_again, repeat };
-    Next next = Next::done;
-    std::string outcome = "ok"; ///< For metrics and the log.
-    Error error;                ///< What to answer if this was the last attempt.
-};
-
-/// One request on its way.
-struct Gateway::Request {
-    http::Exchange& exchange;
-    InferenceJob job;
-    api::RequestDeadline& deadline;
-};
 
 Gateway::Gateway(Parts parts)
     : fleet_(parts.fleet), dispatcher_(parts.dispatcher), hives_(parts.hives),
@@ -210,17 +174,20 @@ asio::awaitable<Gateway::Attempt> Gateway::try_workers(Request& request) {
     http::Exchange& exchange = request.exchange;
     const auto log = log_.with_correlation(exchange.correlation_id());
     auto demand = std::make_shared<Demand>(
-        Demand{request.job.wanted, exchange.correlation_id(), &exchange.cancel(), std::nullopt}
+        Demand{request.job.wanted, exchange.correlation_id(), &exchange.cancel()}
     );
-    Attempt last;
-    for (int repeats = 0; repeats <= repeats_max;) {
+    budget_.request(clock_.now());
+    while (true) {
+        if (request.deadline.running()) {
+            demand->give_up = clock_.now() + request.deadline.left();
+        }
         auto lease = co_await dispatcher_.acquire(demand);
         if (!lease) {
             const Error error = stopped_by(request.deadline, lease.error());
             co_return Attempt{Attempt::Next::done, "failed", error};
         }
         request.deadline.assigned();
-        Worker& worker = lease->worker();
+        const Worker& worker = lease->worker();
         metrics_.queue_wait(clock_.now() - exchange.received_at());
         log.info(
             "worker_assigned",
@@ -229,160 +196,41 @@ asio::awaitable<Gateway::Attempt> Gateway::try_workers(Request& request) {
         );
         metrics_.attempt();
         metrics_.in_flight(1);
-        last = co_await attempt(request, worker);
+        Attempt last = co_await attempt(request, *lease);
         metrics_.in_flight(-1);
-        if (last.next == Attempt::Next::done) {
-            break;
+        if (!goes_on(request, last)) {
+            co_return last;
         }
         metrics_.requeue();
-        repeats += last.next == Attempt::Next::repeat ? 1 : 0;
-        log.info(
-            "inference_requeue", "the hive refused; trying again", {{"cause", last.error.what}}
-        );
+        request.deadline.enter(api::Stage::queued);
+        log.info("inference_requeue", "not served; trying again", {{"cause", last.error.what}});
     }
-    co_return last;
+}
+
+bool Gateway::goes_on(Request& request, const Attempt& last) {
+    switch (last.next) {
+    case Attempt::Next::done:
+        return false;
+    case Attempt::Next::wait_again:
+        return true;
+    case Attempt::Next::repeat:
+        return ++request.repeats <= repeats_max;
+    case Attempt::Next::retry:
+        break;
+    }
+    const bool attempts_left = ++request.attempts < attempts_max;
+    if (!attempts_left || !budget_.take(clock_.now())) {
+        metrics_.retry_refused(attempts_left ? "budget" : "attempts");
+        return false;
+    }
+    metrics_.retry();
+    return true;
 }
 
 void Gateway::count_expired(const Request& request, const Error& error) {
     if (error.wire_code == "REQUEST_TIMEOUT") {
         deadlines_.expired(request.deadline);
     }
-}
-
-asio::awaitable<Gateway::Attempt> Gateway::attempt(Request& request, Worker& worker) {
-    http::Exchange& exchange = request.exchange;
-    if (request.deadline.passed()) {
-        co_return Attempt{Attempt::Next::done, "deadline", request.deadline.error()};
-    }
-    http::ClientRequest message;
-    message.method = "POST";
-    message.target = request.job.target;
-    message.body = request.job.body;
-    message.headers = http::forwardable(exchange.head().headers);
-    message.headers.add("X-Correlation-Id", exchange.correlation_id());
-    message.headers.add("X-Rbee-Worker", worker.info.id);
-    request.deadline.forward(message.headers);
-    http::CallOptions limits;
-    limits.head_limit = request.deadline.left() + beyond_deadline;
-    limits.body_limit = limits.head_limit;
-    limits.cancel = &exchange.cancel();
-    request.deadline.enter(request.job.stream ? api::Stage::prefill : api::Stage::inference);
-    request.deadline.handed_over();
-    const auto upstream = co_await hives_.open(worker.endpoint, std::move(message), limits);
-    if (!upstream) {
-        co_return not_opened(request, worker, upstream.error());
-    }
-    if ((*upstream)->head().status >= 400) {
-        auto ended = co_await refused(exchange, worker, **upstream);
-        co_return ended;
-    }
-    // Workers hold the head of an answer back until there is something to say.
-    request.deadline.enter(api::Stage::decode);
-    auto ended = co_await relay(request, worker, **upstream);
-    co_return ended;
-}
-
-Gateway::Attempt Gateway::not_opened(Request& request, Worker& worker, const Error& error) {
-    if (error.code == Errc::cancelled) {
-        return {Attempt::Next::done, "cancelled", stopped_by(request.deadline, error)};
-    }
-    log_.with_correlation(request.exchange.correlation_id())
-        .warn("hive_failed", error.what, {{"hive", worker.hive}, {"worker_id", worker.info.id}});
-    if (error.code == Errc::unavailable) {
-        // Nothing was sent. Its next report makes it available again.
-        fleet_.unreachable(worker.hive, error.what);
-        dispatcher_.hold(worker, not_ready_hold);
-    }
-    const bool misconfigured = error.wire_code == "HIVE_MISCONFIGURED"; // and will be again
-    const bool again =
-        error.code == Errc::unavailable || (error.code == Errc::io && !misconfigured);
-    return {again ? Attempt::Next::repeat : Attempt::Next::done, "failed", for_client(error)};
-}
-
-/// An answer of 400 or more: either the worker cannot take the request now, or it is the answer.
-asio::awaitable<Gateway::Attempt>
-Gateway::refused(http::Exchange& exchange, Worker& worker, http::ResponseStream& upstream) {
-    std::string body;
-    while (true) {
-        const auto bytes = co_await upstream.next();
-        if (!bytes) {
-            co_return Attempt{Attempt::Next::done, "failed", for_client(bytes.error())};
-        }
-        if (bytes->empty()) {
-            break;
-        }
-        if (body.size() + bytes->size() > error_bytes_max) {
-            const Error error{Errc::io, "the error answer of the worker is too long", {}};
-            co_return Attempt{Attempt::Next::done, "failed", error};
-        }
-        body.append(*bytes);
-    }
-    const http::ResponseHead& head = upstream.head();
-    Error error = api::error_from_response(head.status, body);
-    if (head.status == 503 && error.wire_code == "ALL_SLOTS_BUSY") {
-        dispatcher_.hold(worker, busy_hold);
-        co_return Attempt{Attempt::Next::wait_again, "failed", std::move(error)};
-    }
-    const bool unknown = head.status == 404 && error.wire_code == "WORKER_NOT_FOUND";
-    if (unknown || (head.status == 503 && error.wire_code == "WORKER_NOT_READY")) {
-        dispatcher_.hold(worker, not_ready_hold);
-        const Error last{
-            Errc::unavailable, "the worker for this model is not ready", "WORKER_NOT_READY"
-        };
-        co_return Attempt{Attempt::Next::repeat, "failed", last};
-    }
-    http::Response response;
-    response.status = head.status;
-    response.content_type =
-        std::string(head.headers.find("Content-Type").value_or("application/json"));
-    response.body = std::move(body);
-    for (const char* kept : {"Retry-After", "X-Deadline-Exceeded", "x-should-retry"}) {
-        if (const auto value = head.headers.find(kept)) {
-            response.headers.add(kept, std::string(*value));
-        }
-    }
-    response.headers.add("X-Rbee-Worker", worker.info.id);
-    response.headers.add("X-Rbee-Hive", worker.hive);
-    const auto sent = co_await exchange.respond(std::move(response));
-    (void)sent; // the client may have gone; there is nobody else to tell
-    const char* outcome = error.wire_code == "REQUEST_TIMEOUT" ? "deadline"
-                          : head.status < 500                  ? "client_error"
-                                                               : "failed";
-    co_return Attempt{Attempt::Next::done, outcome, std::move(error)};
-}
-
-asio::awaitable<Gateway::Attempt>
-Gateway::relay(Request& request, const Worker& worker, http::ResponseStream& upstream) {
-    http::Exchange& exchange = request.exchange;
-    const auto dialect = api::stream_dialect_of(exchange.head().path);
-    const std::string& id = exchange.correlation_id();
-    http::Headers who;
-    who.add("X-Rbee-Worker", worker.info.id);
-    who.add("X-Rbee-Hive", worker.hive);
-    const auto frame = [dialect, &id, &request](const Error& error) {
-        return api::error_frame(
-            dialect, for_stream(stopped_by(request.deadline, error), dialect), id
-        );
-    };
-    const auto outcome = co_await http::relay(upstream, exchange, frame, std::move(who));
-    if (outcome.first_byte_at) {
-        metrics_.first_byte(*outcome.first_byte_at - exchange.received_at());
-    }
-    const Error error =
-        stopped_by(request.deadline, outcome.error.value_or(Error{Errc::internal, "", {}}));
-    switch (outcome.kind) {
-    case http::RelayOutcome::Kind::complete:
-        co_return Attempt{Attempt::Next::done, "ok", error};
-    case http::RelayOutcome::Kind::upstream_failed: {
-        const bool cancelled = error.code == Errc::cancelled;
-        const bool late = error.wire_code == "REQUEST_TIMEOUT";
-        const char* how = cancelled ? "cancelled" : late ? "deadline" : "broken";
-        co_return Attempt{Attempt::Next::done, how, error};
-    }
-    case http::RelayOutcome::Kind::client_gone:
-        break;
-    }
-    co_return Attempt{Attempt::Next::done, "cancelled", error};
 }
 
 } // namespace rbee::queen

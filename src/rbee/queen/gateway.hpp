@@ -2,6 +2,7 @@
 
 #include "rbee/api/deadlines.hpp"
 #include "rbee/api/running.hpp"
+#include "rbee/domain/retry_budget.hpp"
 #include "rbee/http/client.hpp"
 #include "rbee/http/exchange.hpp"
 #include "rbee/http/relay.hpp"
@@ -23,8 +24,9 @@
 namespace rbee::queen {
 
 /// Every inference path: reads the request, finds the model, waits for a slot and relays the answer
-/// of the hive. A request that the hive refused before anything was done is sent again; one of
-/// which a single byte has been answered never is.
+/// of the hive. A request of which nothing was answered yet is sent again, to another worker or
+/// when its own is back, within its deadline: twice at most when a worker may have begun with it,
+/// and only as far as the retry budget allows. One of which a single byte was answered never is.
 class Gateway {
 public:
     struct Parts {
@@ -52,12 +54,13 @@ private:
 
     [[nodiscard]] boost::asio::awaitable<void> serve(http::Exchange& exchange, InferenceJob job);
     [[nodiscard]] boost::asio::awaitable<Attempt> try_workers(Request& request);
-    [[nodiscard]] boost::asio::awaitable<Attempt> attempt(Request& request, Worker& worker);
+    [[nodiscard]] bool goes_on(Request& request, const Attempt& last);
+    [[nodiscard]] boost::asio::awaitable<Attempt> attempt(Request& request, Lease& lease);
     [[nodiscard]] boost::asio::awaitable<Attempt>
-    relay(Request& request, const Worker& worker, http::ResponseStream& upstream);
+    relay(Request& request, Lease& lease, http::ResponseStream& upstream);
     [[nodiscard]] boost::asio::awaitable<Attempt>
-    refused(http::Exchange& exchange, Worker& worker, http::ResponseStream& upstream);
-    [[nodiscard]] Attempt not_opened(Request& request, Worker& worker, const Error& error);
+    refused(Request& request, Lease& lease, http::ResponseStream& upstream);
+    [[nodiscard]] Attempt not_answered(Request& request, Lease& lease, const Error& error);
     void count_expired(const Request& request, const Error& error);
     [[nodiscard]] boost::asio::awaitable<void> answer_error(http::Exchange& exchange, Error error);
 
@@ -69,6 +72,7 @@ private:
     const Clock& clock_;
     telemetry::Logger log_;
     QueenMetrics& metrics_;
+    domain::RetryBudget budget_;
 };
 
 } // namespace rbee::queen

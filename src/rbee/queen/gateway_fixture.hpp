@@ -141,6 +141,18 @@ protected:
         return *hive;
     }
 
+    /// The hive reports one worker of the model "tiny" that it will start again in a moment.
+    void report_backoff(const std::string& name, const std::string& id, Duration next) {
+        report(name, {{id, domain::WorkerState::backoff}});
+        api::HiveReport report = *fleet_.find_hive(name)->report;
+        const WallTime now = timers_.clock().wall();
+        report.timestamp = to_rfc3339(now);
+        report.workers.front().last_exit = "killed by signal 9 (SIGKILL)";
+        report.workers.front().next_restart =
+            to_rfc3339(now + std::chrono::duration_cast<WallTime::duration>(next));
+        fleet_.apply(std::move(report));
+    }
+
     /// The hive reports these workers of the model "tiny".
     void report(
         const std::string& name,
@@ -180,7 +192,15 @@ protected:
 
     asio::awaitable<http::Response>
     post(std::string path, std::string body, CancelSource* cancel = nullptr) {
+        auto response = co_await post_with({}, std::move(path), std::move(body), cancel);
+        co_return response;
+    }
+
+    asio::awaitable<http::Response> post_with(
+        http::Headers headers, std::string path, std::string body, CancelSource* cancel = nullptr
+    ) {
         http::ClientRequest request;
+        request.headers = std::move(headers);
         request.method = "POST";
         request.target = std::move(path);
         request.body = std::move(body);

@@ -54,7 +54,45 @@ QueenMetrics::QueenMetrics(telemetry::Metrics& metrics)
       )),
       requeues_(metrics.counter(
           "rbee_queen_requeues_total", "Requests that had a slot and had to wait again."
-      )) {}
+      )),
+      retries_(metrics.counter(
+          "rbee_queen_retries_total", "Requests sent again after a worker or hive had failed them."
+      )),
+      degraded_(metrics.counter(
+          "rbee_queen_degraded_routes_total",
+          "Requests sent on a way whose breaker was open, because there was no other."
+      )) {
+    for (const char* target : {"worker", "hive"}) {
+        openings(target);
+    }
+    for (const char* reason : {"budget", "attempts"}) {
+        refusals(reason);
+    }
+}
+
+prometheus::Counter& QueenMetrics::openings(std::string_view target) {
+    return metrics_.counter(
+        "rbee_queen_route_breaker_activations_total",
+        "Route breakers that opened, by what they guard.",
+        {{"target", std::string(target)}}
+    );
+}
+
+prometheus::Counter& QueenMetrics::refusals(std::string_view reason) {
+    return metrics_.counter(
+        "rbee_queen_retries_refused_total",
+        "Requests not sent again because of the budget or the number of attempts.",
+        {{"reason", std::string(reason)}}
+    );
+}
+
+void QueenMetrics::retry_refused(std::string_view reason) {
+    refusals(reason).Increment();
+}
+
+void QueenMetrics::route_breaker_opened(std::string_view target) {
+    openings(target).Increment();
+}
 
 void QueenMetrics::request_done(std::string_view path, std::string_view outcome) {
     metrics_
@@ -84,6 +122,8 @@ void QueenMetrics::count(const Fleet& fleet) {
         WorkerState::busy,
         WorkerState::draining,
         WorkerState::unhealthy,
+        WorkerState::dying,
+        WorkerState::backoff,
         WorkerState::stopped,
         WorkerState::crashed,
         WorkerState::failed,
@@ -110,6 +150,18 @@ void QueenMetrics::count(const Fleet& fleet) {
         .Set(static_cast<double>(available));
     metrics_.gauge("rbee_queen_hives", help, {{"available", "false"}})
         .Set(static_cast<double>(all - available));
+    constexpr auto closed = domain::RouteBreaker::State::closed;
+    const auto open_workers = std::ranges::count_if(fleet.workers(), [](const auto& entry) {
+        return entry.second->breaker.state() != closed;
+    });
+    const auto open_hives = std::ranges::count_if(fleet.hives(), [](const auto& entry) {
+        return entry.second.breaker.state() != closed;
+    });
+    const std::string not_closed = "Route breakers that are not closed, by what they guard.";
+    metrics_.gauge("rbee_queen_route_breakers_open", not_closed, {{"target", "worker"}})
+        .Set(static_cast<double>(open_workers));
+    metrics_.gauge("rbee_queen_route_breakers_open", not_closed, {{"target", "hive"}})
+        .Set(static_cast<double>(open_hives));
 }
 
 } // namespace rbee::queen

@@ -22,6 +22,14 @@ public:
     void first_byte(Duration time) { first_byte_.Observe(seconds(time)); }
     void attempt() { attempts_.Increment(); }
     void requeue() { requeues_.Increment(); }
+    /// A request is sent again, or is not although its last attempt failed: `reason` is budget or
+    /// attempts then.
+    void retry() { retries_.Increment(); }
+    void retry_refused(std::string_view reason);
+    /// A route breaker opened; `target` is worker or hive.
+    void route_breaker_opened(std::string_view target);
+    /// A request took a way whose breaker is open, because there was no other.
+    void degraded_route() { degraded_.Increment(); }
     void spawn(std::string_view outcome);
     void in_flight(double change) { in_flight_.Increment(change); }
     void queue_depth(std::size_t depth) { depth_.Set(static_cast<double>(depth)); }
@@ -29,6 +37,8 @@ public:
     void count(const Fleet& fleet);
 
 private:
+    prometheus::Counter& openings(std::string_view target);
+    prometheus::Counter& refusals(std::string_view reason);
     static double seconds(Duration time) { return std::chrono::duration<double>(time).count(); }
 
     telemetry::Metrics& metrics_;
@@ -38,6 +48,8 @@ private:
     prometheus::Histogram& first_byte_;
     prometheus::Counter& attempts_;
     prometheus::Counter& requeues_;
+    prometheus::Counter& retries_;
+    prometheus::Counter& degraded_;
 };
 
 /// The label for a request path: chat, completions, responses, messages, embeddings, rerank,

@@ -28,6 +28,7 @@ json::object view_of(const Worker& worker) {
     out["node_name"] = worker.hive;
     out["hive"] = worker.hive;
     out["in_flight"] = worker.in_flight;
+    out["route"] = domain::to_string(worker.breaker.state());
     if (!worker.external && domain::routable(worker.state())) {
         // Its hive tells changes of state at once, but not every request that comes and goes; all
         // of them pass here.
@@ -63,6 +64,7 @@ json::object view_of(const Fleet& fleet, const Hive& hive) {
         {"url", hive.endpoint.to_string()},
         {"available", hive.available},
         {"reason", hive.reason},
+        {"route", domain::to_string(hive.breaker.state())},
         {"last_report_unix", hive.last_report_unix},
         {"workers", workers},
     };

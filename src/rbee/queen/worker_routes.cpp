@@ -68,7 +68,9 @@ void WorkerRoutes::mount(http::Router& router) {
         add("DELETE", "/{id}", &WorkerRoutes::remove);
         add("POST", "/{id}/heartbeat", &WorkerRoutes::heartbeat, http::Access::hive);
         add("GET", "/{id}/logs", &WorkerRoutes::pass_on);
+        add("GET", "/{id}/postmortem", &WorkerRoutes::postmortem);
         add("GET", "/{id}/progress", &WorkerRoutes::pass_on, http::Access::models);
+        add("POST", "/{id}/restart", &WorkerRoutes::pass_on);
     }
 }
 
@@ -368,6 +370,7 @@ asio::awaitable<void> WorkerRoutes::pass_on(http::Exchange& exchange) {
         co_return co_await api::respond_error(exchange, body.error());
     }
     http::ClientRequest request;
+    request.method = exchange.head().method;
     request.target = exchange.head().target;
     if (request.target.starts_with("/v2/")) {
         request.target[2] = '1';

@@ -41,6 +41,7 @@ private:
     [[nodiscard]] boost::asio::awaitable<void> shutdown(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> spawn(http::Exchange& exchange);
     [[nodiscard]] boost::asio::awaitable<void> pass_on(http::Exchange& exchange);
+    [[nodiscard]] boost::asio::awaitable<void> postmortem(http::Exchange& exchange);
 
     [[nodiscard]] boost::asio::awaitable<Result<void>>
     stop_worker(std::string id, std::string correlation_id);

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace rbee::telemetry {
 namespace {
@@ -307,7 +308,46 @@ std::string printable(std::string_view text) {
     return out;
 }
 
+/// Whether a line may stand between the first and the last line of a private key: base64, or the
+/// header lines of RFC 1421.
+bool may_be_key(std::string_view line) {
+    const std::string_view content = trim(line);
+    return content.contains(": ") ? content.starts_with("Proc-Type") || content.starts_with("DEK-")
+                                  : std::ranges::all_of(content, is_token);
+}
+
+bool marks_key(std::string_view line, std::string_view which) {
+    return line.contains(which) && line.contains("PRIVATE KEY");
+}
+
+/// The first of `lines` that is no part of a private key which began before them.
+std::size_t after_cut_key(const std::vector<std::string_view>& lines) {
+    const auto other = std::ranges::find_if_not(lines, may_be_key);
+    const bool ends_key =
+        other != lines.end() && marks_key(*other, "-----END ") && !marks_key(*other, "-----BEGIN ");
+    return ends_key ? static_cast<std::size_t>(other - lines.begin()) + 1 : 0;
+}
+
 } // namespace
+
+std::string redact_lines(std::string_view text) {
+    const std::vector<std::string_view> lines = split(text, '\n');
+    const std::size_t first = after_cut_key(lines);
+    std::string out(first > 0 ? mark : std::string_view());
+    bool in_key = false;
+    for (std::size_t i = first; i < lines.size(); ++i) {
+        const std::string_view line = lines[i];
+        const bool end = marks_key(line, "-----END ");
+        if (in_key && (end || may_be_key(line))) {
+            in_key = !end;
+            continue;
+        }
+        out += i > 0 ? "\n" : "";
+        out += redact(line); // hides what follows the first line of a key on that line
+        in_key = marks_key(line, "-----BEGIN ") && !end;
+    }
+    return out;
+}
 
 bool names_a_secret(std::string_view name) {
     static constexpr std::array<std::string_view, 13> endings = {

@@ -92,6 +92,26 @@ TEST(Redact, NamesASecret) {
     }
 }
 
+TEST(RedactLines, LineEndsStayAndEachLineIsHidden) {
+    EXPECT_EQ(redact_lines("a\nkey=s3cret\n\tb\n"), "a\nkey=[REDACTED]\n b\n");
+    EXPECT_EQ(redact_lines(""), "");
+    EXPECT_EQ(redact_lines("key='open\nnext stays"), "key='[REDACTED]\nnext stays");
+}
+
+TEST(RedactLines, APrivateKeyOverSeveralLinesIsHiddenAsAWhole) {
+    const std::string begin = "-----BEGIN PRIVATE KEY-----";
+    const std::string end = "-----END PRIVATE KEY-----";
+    EXPECT_EQ(
+        redact_lines("a\n" + begin + "\nMIIEvQ\nIBADAN==\n" + end + "\nb"), "a\n[REDACTED]\nb"
+    );
+    EXPECT_EQ(redact_lines("a\n" + begin + "\nMIIEvQ"), "a\n[REDACTED]") << "its end is missing";
+    EXPECT_EQ(redact_lines("EvQ=\nIBADAN==\n" + end + "\nb"), "[REDACTED]\nb")
+        << "its beginning is missing";
+    EXPECT_EQ(
+        redact_lines(begin + "\nMIIE\nloading: 5 %, fine\nb"), "[REDACTED]\nloading: 5 %, fine\nb"
+    ) << "it never ended";
+}
+
 TEST(Redact, AnyBytesGiveOnePrintableLineThatIsStable) {
     EXPECT_TRUE(rc::check("printable and idempotent", [](const std::string& text) {
         const std::string once = redact(text);

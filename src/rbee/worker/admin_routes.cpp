@@ -1,12 +1,16 @@
 #include "rbee/worker/admin_routes.hpp"
 
 #include "rbee/api/gate.hpp"
+#include "rbee/api/json.hpp"
 #include "rbee/http/sse.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <unistd.h>
 
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -21,6 +25,7 @@ using Phase = WorkerStatus::Phase;
 namespace {
 
 constexpr const char* progress_path = "/v1/loading/progress";
+constexpr std::size_t hive_notice_bytes_max = 4096;
 
 std::string progress_event(const engine::LoadProgress& progress) {
     const json::object event{
@@ -64,6 +69,7 @@ void AdminRoutes::install(http::Router& router) {
     for (const char* path : {"/v1/admin/shutdown", "/v1/shutdown", "/shutdown"}) {
         add("POST", path, &AdminRoutes::shutdown, http::Access::admin);
     }
+    add("POST", "/v1/admin/hive", &AdminRoutes::hive, http::Access::admin);
 }
 
 asio::awaitable<void> AdminRoutes::health(http::Exchange& exchange) {
@@ -134,6 +140,46 @@ asio::awaitable<void> AdminRoutes::shutdown(http::Exchange& exchange) {
     json::object body{{"message", "shutting down"}, {"state", "draining"}};
     co_await api::respond_json(exchange, 202, std::move(body));
     shutdown_();
+}
+
+Result<void> AdminRoutes::take_hive(std::string_view body) {
+    const auto object = api::parse_object(body);
+    if (!object) {
+        return error_of(object);
+    }
+    auto url = api::require_string(*object, "hive_url");
+    const auto pid = api::get_unsigned(*object, "hive_pid");
+    const auto ticks = api::get_unsigned(*object, "hive_start_ticks");
+    if (!url || !pid || !ticks) {
+        return !url ? error_of(url) : !pid ? error_of(pid) : error_of(ticks);
+    }
+    constexpr std::uint64_t pid_max = 1ULL << 30U; // the kernel's own bound is 2^22
+    const std::uint64_t number = pid->value_or(0);
+    const HiveNotice notice{std::move(*url), static_cast<pid_t>(number), ticks->value_or(0)};
+    if (number == 0 || number > pid_max || notice.start_ticks == 0) {
+        return fail(Errc::invalid_argument, "hive_pid and hive_start_ticks must tell a process");
+    }
+    if (!take_hive_) {
+        return fail(Errc::conflict, "this worker belongs to no hive");
+    }
+    return take_hive_(notice);
+}
+
+asio::awaitable<void> AdminRoutes::hive(http::Exchange& exchange) {
+    const auto body = co_await exchange.read_body(hive_notice_bytes_max);
+    const auto taken = body ? take_hive(*body) : error_of(body);
+    if (!taken) {
+        co_await api::respond_error(exchange, taken.error());
+        co_return;
+    }
+    json::object answer{
+        {"worker_id", core_.settings.worker_id},
+        {"pid", ::getpid()},
+        {"ready", core_.status.phase() == Phase::ready},
+        {"state", core_.status.name(core_.slots.busy())},
+        {"slots_total", core_.slots.total()},
+    };
+    co_await api::respond_json(exchange, 200, std::move(answer));
 }
 
 } // namespace rbee::worker

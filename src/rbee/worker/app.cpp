@@ -1,6 +1,8 @@
 #include "rbee/worker/app.hpp"
 
 #include "rbee/auth/token_source.hpp"
+#include "rbee/base/random.hpp"
+#include "rbee/process/adopted.hpp"
 #include "rbee/process/resources.hpp"
 #include "rbee/runtime/signals.hpp"
 #include "rbee/telemetry/task_failure.hpp"
@@ -8,6 +10,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,7 +20,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <random>
 #include <utility>
 
 namespace rbee::worker {
@@ -29,9 +31,26 @@ namespace {
 /// What a stop may take beyond the drain limit before the process ends without it.
 constexpr Duration stop_reserve = std::chrono::seconds(10);
 
-std::uint64_t random_number() {
-    std::random_device device;
-    return (static_cast<std::uint64_t>(device()) << 32U) | device();
+/// How often the event loop shows that it goes round.
+constexpr Duration beat_period = std::chrono::milliseconds(500);
+
+/// What a worker ends with that cannot load its model, from sysexits.h: whoever restarts workers
+/// must know whether another try can help. It can where memory was short.
+int exit_code_of(const Error& error) {
+    switch (error.code) {
+    case Errc::invalid_argument:
+        return EX_USAGE;
+    case Errc::corrupt:
+    case Errc::unsupported:
+        return EX_DATAERR;
+    case Errc::not_found:
+    case Errc::forbidden:
+        return EX_NOINPUT;
+    case Errc::resources:
+        return EX_OSERR;
+    default:
+        return EXIT_FAILURE;
+    }
 }
 
 /// An eighth of the machine's memory, at most what llama.cpp would take.
@@ -85,6 +104,7 @@ struct WorkerApp::Parts {
     auth::FoundToken token;
     Listener listener;
     std::unique_ptr<engine::Engine> engine;
+    std::optional<process::PulseHolder> pulse;
 };
 
 Result<std::unique_ptr<WorkerApp>> WorkerApp::create(
@@ -94,6 +114,7 @@ Result<std::unique_ptr<WorkerApp>> WorkerApp::create(
     if (!log) {
         return error_of(log);
     }
+    const auto pulse = around.pulse;
     auto found = auth::find_token(token_sources(options, std::move(around)));
     if (!found) {
         return error_of(found);
@@ -102,6 +123,9 @@ Result<std::unique_ptr<WorkerApp>> WorkerApp::create(
         if (const auto allowed = auth::check_bind(options.listen, found->token); !allowed) {
             return error_of(allowed);
         }
+    }
+    if (options.die_with_hive && !process::die_with_parent()) {
+        return fail(Errc::unsupported, "the kernel does not take --die-with-hive");
     }
     if (options.lifeline_fd && !can_watch(*options.lifeline_fd)) {
         return fail(Errc::invalid_argument, "--lifeline-fd is neither a pipe nor a socket");
@@ -114,16 +138,16 @@ Result<std::unique_ptr<WorkerApp>> WorkerApp::create(
     if (const auto allowed = auth::check_bind(listener->endpoint, found->token); !allowed) {
         return error_of(allowed);
     }
-    Parts parts{std::move(*log), std::move(*found), std::move(*listener), std::move(engine)};
+    Parts parts{std::move(*log), std::move(*found), std::move(*listener), std::move(engine), pulse};
     return std::unique_ptr<WorkerApp>(new WorkerApp(std::move(options), std::move(parts)));
 }
 
 WorkerApp::WorkerApp(WorkerOptions options, Parts parts)
-    : options_(std::move(options)), log_(std::move(parts.log)),
+    : options_(std::move(options)), pulse_(parts.pulse), log_(std::move(parts.log)),
       token_(std::move(parts.token.token)), listener_(std::move(parts.listener)),
       url_(listener_.endpoint.to_string()), engine_(std::move(parts.engine)),
       service_(
-          make_settings(options_),
+          make_settings(),
           make_outside(),
           authenticator_,
           [this] { stop({.cause = "a client asked for it"}); }
@@ -133,6 +157,16 @@ WorkerApp::WorkerApp(WorkerOptions options, Parts parts)
           reaper_,
           {.connections_per_source_max = 0,
            .inference_body_bytes_max = options_.inference_body_mb << 20U}
+      ),
+      lease_(
+          {timers_, log_},
+          std::chrono::seconds(options_.hive_lease_s),
+          [this](Lease::End how) {
+              stop({.cause = std::move(how.cause)});
+              if (how.at_once) {
+                  hurry();
+              }
+          }
       ),
       tasks_(loop_.get_executor(), telemetry::log_task_failures(log_)) {
     if (token_.empty()) {
@@ -145,22 +179,24 @@ WorkerApp::WorkerApp(WorkerOptions options, Parts parts)
         }
     }
     service_.attach(server_);
+    service_.on_hive([this](const HiveNotice& hive) { return take_hive(hive); });
     connect_hive();
 }
 
-Settings WorkerApp::make_settings(const WorkerOptions& options) {
+Settings WorkerApp::make_settings() const {
     return {
-        .worker_id = options.worker_id,
-        .model_name = options.model_name,
+        .worker_id = options_.worker_id,
+        .model_name = options_.model_name,
         .load =
-            {.model_path = options.model_path,
-             .model_name = options.model_name,
-             .slots = options.slots,
-             .backend = options.backend,
-             .device = options.device,
-             .engine_args = options.engine_args,
+            {.model_path = options_.model_path,
+             .model_name = options_.model_name,
+             .slots = options_.slots,
+             .backend = options_.backend,
+             .device = options_.device,
+             .engine_args = options_.engine_args,
              .prompt_cache_mib = prompt_cache_mib(),
-             .allow_remote_images = options.allow_remote_images},
+             .allow_remote_images = options_.allow_remote_images,
+             .activity = pulse_ ? &pulse_->activity() : nullptr},
     };
 }
 
@@ -171,7 +207,7 @@ Outside WorkerApp::make_outside() {
         .engine = *engine_,
         .log = log_,
         .metrics = metrics_,
-        .random = random_number,
+        .random = random_u64,
     };
 }
 
@@ -198,6 +234,7 @@ int WorkerApp::run() {
     });
     loop_.run();
     const Stop why = stop_.value_or(Stop{}); // main() ends only after one
+    tell_leaving(why.exit_code);
     log_.info("stopped", "stopped", {{"cause", why.cause}, {"exit_code", why.exit_code}});
     log_.flush();
     return why.exit_code;
@@ -213,7 +250,10 @@ asio::awaitable<void> WorkerApp::main() {
             "serving",
             {{"url", url_}, {"worker_id", options_.worker_id}, {"model_ref", options_.model_ref}}
         );
-        watch_lifeline();
+        if (options_.lifeline_fd) {
+            lease_.follow_lifeline(*options_.lifeline_fd);
+        }
+        tasks_.start(beat(), "beat");
         tasks_.start(watch_signals(), "signals");
         tasks_.start(service_.watch(), "watch");
         tasks_.start(load(), "load");
@@ -240,12 +280,16 @@ asio::awaitable<void> WorkerApp::load() {
             options_.model_path,
             loaded.error().what
         );
+        const int exit_code = exit_code_of(loaded.error());
+        if (pulse_) {
+            pulse_->fatal(service_.status().reason(), exit_code);
+        }
         if (hive_) {
             co_await hive_->notify(
                 {.state = domain::WorkerState::failed, .reason = service_.status().reason()}
             );
         }
-        stop({.exit_code = 1, .cause = "the model could not be loaded"});
+        stop({.exit_code = exit_code, .cause = "the model could not be loaded"});
         co_return;
     }
     if (hive_) {
@@ -255,6 +299,13 @@ asio::awaitable<void> WorkerApp::load() {
         co_await hive_->heartbeats([this] {
             return service_.status().phase() != WorkerStatus::Phase::failed;
         });
+    }
+}
+
+asio::awaitable<void> WorkerApp::beat() {
+    while (pulse_) {
+        pulse_->beat();
+        co_await timers_.sleep_for(beat_period);
     }
 }
 
@@ -282,14 +333,20 @@ asio::awaitable<void> WorkerApp::watch_signals() {
     }
 }
 
-void WorkerApp::watch_lifeline() {
-    if (!options_.lifeline_fd) {
-        return;
+Result<void> WorkerApp::take_hive(const HiveNotice& hive) {
+    if (!hive_) {
+        return fail(Errc::conflict, "this worker belongs to no hive");
     }
-    lifeline_ = process::watch_lifeline(loop_.get_executor(), *options_.lifeline_fd, [this] {
-        stop({.exit_code = 0, .cause = "the hive has gone"});
-        hurry();
-    });
+    auto endpoint = http::parse_endpoint(hive.url);
+    if (!endpoint) {
+        return error_of(endpoint);
+    }
+    if (const auto followed = lease_.follow(hive); !followed) {
+        return followed;
+    }
+    hive_->move_to(api::ApiClient(client_, std::move(*endpoint), token_.clone()));
+    log_.info("hive_changed", "another hive has taken over", {{"url", hive.url}});
+    return {};
 }
 
 asio::awaitable<void> WorkerApp::watch_stop() {
@@ -307,13 +364,20 @@ asio::awaitable<void> WorkerApp::shut_down() {
     co_await server_.stop();
     co_await pool_.run([this] { engine_->stop(); });
     co_await tasks_.stop();
-    lifeline_.reset();
+    co_await lease_.stop();
     client_.close_idle();
     deadline_timers_.stop();
     reaper_.stop();
 }
 
+void WorkerApp::tell_leaving(int exit_code) {
+    if (pulse_) {
+        pulse_->leaving(exit_code);
+    }
+}
+
 void WorkerApp::leave_process(int exit_code) {
+    tell_leaving(exit_code);
     log_.info("stopped", "stopped", {{"exit_code", exit_code}});
     log_.flush();
     std::_Exit(exit_code);

@@ -9,7 +9,7 @@
 #include "rbee/http/client.hpp"
 #include "rbee/http/reaper.hpp"
 #include "rbee/http/server.hpp"
-#include "rbee/process/lifeline.hpp"
+#include "rbee/process/pulse.hpp"
 #include "rbee/runtime/blocking.hpp"
 #include "rbee/runtime/deadline_timers.hpp"
 #include "rbee/runtime/task_group.hpp"
@@ -17,6 +17,7 @@
 #include "rbee/telemetry/log.hpp"
 #include "rbee/telemetry/metrics.hpp"
 #include "rbee/worker/hive_link.hpp"
+#include "rbee/worker/lease.hpp"
 #include "rbee/worker/listener.hpp"
 #include "rbee/worker/options.hpp"
 #include "rbee/worker/service.hpp"
@@ -34,6 +35,7 @@ namespace rbee::worker {
 struct Surroundings {
     config::Environment environment;
     Secret token; ///< What LLORCH_API_TOKEN held, see auth::take_from_environment().
+    std::optional<process::PulseHolder> pulse = {}; ///< Taken by the main thread.
 };
 
 /// The program llm-worker-rbee: its process, its parts in the order in which they are built, and
@@ -69,13 +71,16 @@ private:
     [[nodiscard]] boost::asio::awaitable<void> watch_signals();
     [[nodiscard]] boost::asio::awaitable<void> watch_stop();
     [[nodiscard]] boost::asio::awaitable<void> shut_down();
-    [[nodiscard]] static Settings make_settings(const WorkerOptions& options);
+    [[nodiscard]] boost::asio::awaitable<void> beat();
+    [[nodiscard]] Settings make_settings() const;
     [[nodiscard]] Outside make_outside();
     void connect_hive();
-    void watch_lifeline();
+    [[nodiscard]] Result<void> take_hive(const HiveNotice& hive);
     void leave_process(int exit_code);
+    void tell_leaving(int exit_code);
 
     WorkerOptions options_;
+    std::optional<process::PulseHolder> pulse_;
     boost::asio::io_context loop_{1};
     runtime::SystemTimers timers_{loop_.get_executor()};
     runtime::DeadlineTimers deadline_timers_{loop_.get_executor()};
@@ -94,7 +99,7 @@ private:
     runtime::BlockingPool pool_{1, "engine-load"};
     runtime::Notifier stopping_{timers_};
     std::optional<Stop> stop_;
-    std::unique_ptr<process::LifelineWatch> lifeline_;
+    Lease lease_;
     bool loading_ = false;
     runtime::TaskGroup tasks_; ///< Last: its tasks use everything above.
 };

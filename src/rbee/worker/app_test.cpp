@@ -78,7 +78,7 @@ TEST_F(AppTest, AModelThatCannotBeLoadedEndsItWithOneReadableLine) {
     ASSERT_TRUE(app.has_value());
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
-    EXPECT_EQ((*app)->run(), 1);
+    EXPECT_EQ((*app)->run(), 65); // EX_DATAERR: trying again cannot help
     EXPECT_EQ(
         testing::internal::GetCapturedStderr(),
         "llm-worker-rbee: cannot load tiny.gguf: not a GGUF file\n"
@@ -87,6 +87,26 @@ TEST_F(AppTest, AModelThatCannotBeLoadedEndsItWithOneReadableLine) {
         testing::internal::GetCapturedStdout(),
         testing::MatchesRegex("llm-worker-rbee ready http://127.0.0.1:[0-9]+\n")
     );
+}
+
+TEST_F(AppTest, ShowsSignsOfLifeAndTheCauseOfItsEnd) {
+    const auto page = process::PulsePage::make("worker-1");
+    ASSERT_TRUE(page.has_value());
+    const auto pulse = process::PulseHolder::take(page->fd());
+    ASSERT_TRUE(pulse.has_value());
+    engine_->set_load_result(fail(Errc::resources, "the model needs more memory"));
+    auto app = WorkerApp::create(options_, {environment, {}, *pulse}, std::move(engine_));
+    ASSERT_TRUE(app.has_value());
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    EXPECT_EQ((*app)->run(), 71); // EX_OSERR: there may be more memory another time
+    (void)testing::internal::GetCapturedStderr();
+    (void)testing::internal::GetCapturedStdout();
+    const process::Pulse seen = page->read();
+    EXPECT_GT(seen.beats, 0U);
+    EXPECT_EQ(seen.fatal, "the model needs more memory");
+    EXPECT_EQ(seen.fatal_code, 71);
+    EXPECT_EQ(seen.exit_code, 71);
 }
 
 TEST_F(AppTest, ItStopsWhenItsHiveHasGone) {

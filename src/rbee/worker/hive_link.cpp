@@ -24,7 +24,8 @@ constexpr std::array<Duration, 3> waits = {
 HiveLink::HiveLink(
     runtime::Timers& timers, telemetry::Logger& log, api::ApiClient hive, api::ReadyNotice who
 )
-    : timers_(timers), log_(log), hive_(std::move(hive)), who_(std::move(who)) {}
+    : timers_(timers), log_(log), hive_(std::make_shared<api::ApiClient>(std::move(hive))),
+      who_(std::move(who)) {}
 
 asio::awaitable<Result<void>> HiveLink::post(std::string target, boost::json::object body) {
     http::CallOptions options;
@@ -34,7 +35,8 @@ asio::awaitable<Result<void>> HiveLink::post(std::string target, boost::json::ob
     api::ApiClient::Request request{
         .method = "POST", .target = std::move(target), .body = std::move(body)
     };
-    const auto answer = co_await hive_.call(std::move(request), options);
+    const auto hive = hive_;
+    const auto answer = co_await hive->call(std::move(request), options);
     if (!answer) {
         co_return error_of(answer);
     }

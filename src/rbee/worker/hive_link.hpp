@@ -9,7 +9,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 
 namespace rbee::worker {
 
@@ -21,6 +23,9 @@ public:
     HiveLink(
         runtime::Timers& timers, telemetry::Logger& log, api::ApiClient hive, api::ReadyNotice who
     );
+
+    /// Another hive has taken over; it is told from now on.
+    void move_to(api::ApiClient hive) { hive_ = std::make_shared<api::ApiClient>(std::move(hive)); }
 
     struct Change {
         domain::WorkerState state = domain::WorkerState::loading;
@@ -39,7 +44,7 @@ private:
 
     runtime::Timers& timers_;
     telemetry::Logger& log_;
-    api::ApiClient hive_;
+    std::shared_ptr<api::ApiClient> hive_; ///< Calls that run keep theirs.
     api::ReadyNotice who_;
 };
 

@@ -45,6 +45,11 @@ void declare(CLI::App& app, WorkerOptions& options, Raw& raw) {
     path->excludes(host)->excludes(port);
     app.add_option("--hive-url", raw.hive_url, "Hive to report to; alone when not given");
     app.add_option("--lifeline-fd", options.lifeline_fd, "Stop when this pipe ends");
+    app.add_flag("--die-with-hive", options.die_with_hive, "Be killed when the hive has gone");
+    app.add_option("--hive-lease", options.hive_lease_s, "Seconds to wait for another hive")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 86'400));
+    app.add_option("--pulse-fd", options.pulse_fd, "Shared page to show signs of life in");
     app.add_option("--inference-body-mb", options.inference_body_mb, "Largest request body in MiB")
         ->capture_default_str()
         ->check(CLI::Range(1, 1024));

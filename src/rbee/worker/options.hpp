@@ -21,8 +21,11 @@ struct WorkerOptions {
     std::optional<int> listen_fd; ///< A listening socket of the parent; wins over `listen`.
     http::Endpoint listen{.host = "127.0.0.1", .port = 0, .unix_path = {}};
     std::optional<http::Endpoint> hive;
-    std::optional<int> lifeline_fd; ///< End of file there: the hive has died.
-    std::optional<int> token_fd;    ///< What the hive hands the token over by; wins over the file.
+    std::optional<int> lifeline_fd;  ///< End of file there: the hive has died.
+    bool die_with_hive = false;      ///< The kernel kills this process when the hive has gone.
+    std::uint64_t hive_lease_s = 60; ///< How long to wait for another hive when there is none.
+    std::optional<int> token_fd;     ///< What the hive hands the token over by; wins over the file.
+    std::optional<int> pulse_fd;     ///< Page that shows the hive signs of life.
     std::string token_file;
     std::uint64_t inference_body_mb = 16; ///< Largest body of an inference request, in MiB.
     bool allow_remote_images = false;     ///< The engine may fetch images that clients name by URL.

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
 
 namespace rbee::worker {
 
@@ -31,6 +32,10 @@ public:
 
     /// Gives the endpoints to a server.
     void attach(http::Server& server) { gate_.attach(server); }
+    /// `take_hive` is called when another hive takes this worker over; its failure refuses that.
+    void on_hive(std::function<Result<void>(const HiveNotice&)> take_hive) {
+        admin_.on_hive(std::move(take_hive));
+    }
     /// What it serves.
     [[nodiscard]] const http::Router& routes() { return gate_.router(); }
 
