@@ -13,11 +13,16 @@ namespace asio = boost::asio;
 namespace json = boost::json;
 
 ApiClient::ApiClient(http::Client& client, http::Endpoint endpoint, Secret token)
+    : ApiClient(client, std::move(endpoint), std::make_shared<const Secret>(std::move(token))) {}
+
+ApiClient::ApiClient(
+    http::Client& client, http::Endpoint endpoint, std::shared_ptr<const Secret> token
+)
     : client_(client), endpoint_(std::move(endpoint)), token_(std::move(token)) {}
 
 void ApiClient::authorise(http::Headers& headers) const {
-    if (!token_.empty()) {
-        headers.set("Authorization", "Bearer " + std::string(token_.expose()));
+    if (token_ && !token_->empty()) {
+        headers.set("Authorization", "Bearer " + std::string(token_->expose()));
     }
 }
 

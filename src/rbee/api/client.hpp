@@ -18,11 +18,14 @@ namespace rbee::api {
 class ApiClient {
 public:
     ApiClient(http::Client& client, http::Endpoint endpoint, Secret token);
+    /// The same with a token that others hold too: a copy has pages of its own, which is too much
+    /// for each request. Null: none.
+    ApiClient(http::Client& client, http::Endpoint endpoint, std::shared_ptr<const Secret> token);
 
     [[nodiscard]] const http::Endpoint& endpoint() const { return endpoint_; }
 
     /// The token of calls from now on.
-    void set_token(Secret token) { token_ = std::move(token); }
+    void set_token(Secret token) { token_ = std::make_shared<const Secret>(std::move(token)); }
 
     struct Request {
         std::string method = "GET";
@@ -49,7 +52,7 @@ private:
 
     http::Client& client_;
     http::Endpoint endpoint_;
-    Secret token_;
+    std::shared_ptr<const Secret> token_; ///< May be null.
 };
 
 } // namespace rbee::api

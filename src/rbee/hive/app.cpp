@@ -2,6 +2,7 @@
 
 #include "rbee/runtime/signals.hpp"
 #include "rbee/telemetry/task_failure.hpp"
+#include "rbee/telemetry/write_behind.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <fmt/format.h>
@@ -241,7 +242,10 @@ int HiveApp::run() {
             std::rethrow_exception(failure); // a defect: ends the process
         }
     });
-    loop_.run();
+    {
+        const telemetry::WriteBehind behind(log_, loop_.get_executor());
+        loop_.run();
+    }
     log_.info("stopped", "stopped", {{"cause", stop_reason_.value_or("")}});
     log_.flush();
     return 0;

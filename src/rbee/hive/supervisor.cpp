@@ -64,13 +64,11 @@ Error worker_misconfigured(std::string_view worker_id) {
 api::ApiClient Supervisor::client_for(std::string_view id) {
     const RunningPtr worker = find(id);
     if (!worker) {
-        return {with_.client, http::Endpoint{}, Secret()};
+        return {with_.client, http::Endpoint{}, nullptr};
     }
     // The hive made the URL itself.
     return {
-        with_.client,
-        http::parse_endpoint(worker->url).value_or(http::Endpoint{}),
-        worker->token.clone()
+        with_.client, http::parse_endpoint(worker->url).value_or(http::Endpoint{}), worker->token
     };
 }
 

@@ -20,7 +20,8 @@ struct Supervisor::Running {
 
     std::string id;
     std::string url;
-    Secret token; ///< Made for this worker; it and its hive know it, nobody else.
+    std::shared_ptr<const Secret>
+        token; ///< Made for this worker; it and its hive know it, nobody else.
     std::string log_path;
     std::unique_ptr<WorkerProcess> process;
     std::optional<process::Lifeline> lifeline; ///< Closes when the hive goes, however it goes.

@@ -82,8 +82,8 @@ Result<Supervisor::RunningPtr> Supervisor::launch(const Order& order, std::strin
         return error_of(lifeline);
     }
     auto worker = std::make_shared<Running>(with_.timers);
-    worker->token = auth::make_token();
-    const auto token_end = auth::hand_over(worker->token);
+    worker->token = std::make_shared<const Secret>(auth::make_token());
+    const auto token_end = auth::hand_over(*worker->token);
     if (!token_end) {
         return error_of(token_end);
     }
@@ -186,8 +186,8 @@ Result<api::WorkerInfo> Supervisor::start(const Order& order, std::string id) {
 
 void Supervisor::enter(const RunningPtr& worker, api::WorkerInfo info) {
     running_.emplace(worker->id, worker);
-    if (!worker->token.empty()) { // one that had ended before this hive began has none
-        with_.tokens.grant(worker_token_name(worker->id), worker->token, {auth::Scope::worker});
+    if (!worker->token->empty()) { // one that had ended before this hive began has none
+        with_.tokens.grant(worker_token_name(worker->id), *worker->token, {auth::Scope::worker});
     }
     with_.registry.started(std::move(info));
     worker->generation = with_.registry.find(worker->id)->generation;
@@ -206,7 +206,7 @@ Result<void> Supervisor::adopt(Adopted adopted) {
     auto worker = std::make_shared<Running>(with_.timers);
     worker->id = adopted.info.id;
     worker->url = adopted.info.url;
-    worker->token = std::move(adopted.token);
+    worker->token = std::make_shared<const Secret>(std::move(adopted.token));
     worker->log_path = log_path_of(with_.settings.worker.log_dir, worker->id);
     worker->need_bytes = required_bytes(adopted.order.model.size_bytes);
     worker->process = std::move(adopted.process);
@@ -265,7 +265,7 @@ void Supervisor::for_each_slot(const std::function<void(const Slot&)>& each) con
     for (const auto& [id, entry] : with_.registry.entries()) {
         if (const Order* order = order_of(id)) {
             const RunningPtr worker = find(id);
-            each({entry.info, *order, worker ? &worker->token : nullptr});
+            each({entry.info, *order, worker ? worker->token.get() : nullptr});
         }
     }
 }

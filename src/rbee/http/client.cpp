@@ -18,6 +18,12 @@ namespace rbee::http {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
+namespace {
+
+constexpr std::size_t scratch_bytes = 64UL * 1024;
+
+} // namespace
+
 ResponseStream::ResponseStream(
     Client& client, Endpoint endpoint, std::unique_ptr<Stream> stream, CallOptions options
 )
@@ -40,18 +46,18 @@ Error ResponseStream::explain(Error error) const {
 }
 
 asio::awaitable<Result<void>> ResponseStream::send(const ClientRequest& request) {
-    std::string head = fmt::format(
-        "{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, request.target, endpoint_.authority()
-    );
+    std::string head;
+    append(head, {request.method, " ", request.target, " HTTP/1.1\r\n"});
+    append_field(head, "Host", endpoint_.authority());
     for (const auto& [name, value] : request.headers) {
-        fmt::format_to(std::back_inserter(head), "{}: {}\r\n", name, value);
+        append_field(head, name, value);
     }
     if (!request.body.empty()) {
-        fmt::format_to(std::back_inserter(head), "Content-Type: {}\r\n", request.content_type);
+        append_field(head, "Content-Type", request.content_type);
     }
     if (!request.body.empty() || request.method == "POST" || request.method == "PATCH" ||
         request.method == "PUT") {
-        fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n", request.body.size());
+        append_field(head, "Content-Length", std::to_string(request.body.size()));
     }
     head += "\r\n";
     if (request.method == "HEAD") {
@@ -69,8 +75,7 @@ asio::awaitable<Result<void>> ResponseStream::send(const ClientRequest& request)
 }
 
 asio::awaitable<Result<bool>> ResponseStream::fill(Duration limit) {
-    std::array<char, 32UL * 1024>
-        bytes; // NOLINT(cppcoreguidelines-pro-type-member-init): filled by read
+    const std::span<char> bytes = client_.scratch_;
     const auto size = co_await stream_->read_some(bytes, limit);
     if (!size) {
         co_return std::unexpected(explain(size.error()));
@@ -111,8 +116,12 @@ asio::awaitable<Result<void>> ResponseStream::read_head() {
     }
 }
 
+bool ResponseStream::ready() const {
+    return !input_.empty() || parser_.done();
+}
+
 asio::awaitable<Result<void>> ResponseStream::peek() {
-    if (input_.empty() && !parser_.done()) {
+    if (!ready()) {
         const auto more = co_await fill(options_.body_limit);
         if (!more) {
             co_return error_of(more);
@@ -167,7 +176,7 @@ void ResponseStream::give_back() {
 }
 
 Client::Client(asio::any_io_executor executor, Reaper& reaper, Options options)
-    : executor_(std::move(executor)), reaper_(reaper), options_(options) {}
+    : executor_(std::move(executor)), reaper_(reaper), options_(options), scratch_(scratch_bytes) {}
 
 std::unique_ptr<Stream> Client::take_idle(const Endpoint& endpoint) {
     const auto found = idle_.find(endpoint);

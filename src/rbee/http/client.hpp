@@ -56,6 +56,8 @@ public:
     ~ResponseStream();
 
     [[nodiscard]] const ResponseHead& head() { return parser_.head(); }
+    /// next() will not wait: something has come already, or the end.
+    [[nodiscard]] bool ready() const;
     /// Waits until something of the body, or its end, is there, without taking it; fails as next()
     /// does. What fails here has not shown anything to anybody yet.
     [[nodiscard]] boost::asio::awaitable<Result<void>> peek();
@@ -127,6 +129,7 @@ private:
     Options options_;
     std::shared_ptr<TlsContext> tls_; ///< Made when the first https endpoint is met.
     std::map<Endpoint, std::vector<Idle>> idle_;
+    std::vector<char> scratch_; ///< What all responses are read with: see Stream::read_some().
 };
 
 } // namespace rbee::http

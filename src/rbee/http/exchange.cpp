@@ -144,19 +144,19 @@ Duration Exchange::body_wait(TimePoint begun, std::uint64_t received) const {
 }
 
 std::string Exchange::make_head(int status, const Headers& headers) const {
-    std::string out = fmt::format("HTTP/1.1 {} {}\r\n", status, reason_phrase(status));
+    std::string out;
+    out.reserve(512);
+    append(out, {"HTTP/1.1 ", std::to_string(status), " ", reason_phrase(status), "\r\n"});
     for (const Headers* fields : {&headers, &cors_}) {
         for (const auto& [name, value] : *fields) {
-            fmt::format_to(std::back_inserter(out), "{}: {}\r\n", name, value);
+            append_field(out, name, value);
         }
     }
-    fmt::format_to(
-        std::back_inserter(out),
-        "X-Correlation-Id: {}\r\nX-Request-Id: {}\r\n{}",
-        correlation_id_,
-        correlation_id_,
-        keep_alive_ ? "" : "Connection: close\r\n"
-    );
+    append_field(out, "X-Correlation-Id", correlation_id_);
+    append_field(out, "X-Request-Id", correlation_id_);
+    if (!keep_alive_) {
+        append_field(out, "Connection", "close");
+    }
     return out;
 }
 
@@ -181,12 +181,8 @@ asio::awaitable<Result<void>> Exchange::respond(Response response) {
     std::string head = make_head(response.status, response.headers);
     const bool bodyless = response.status == 204;
     if (!bodyless) {
-        fmt::format_to(
-            std::back_inserter(head),
-            "Content-Type: {}\r\nContent-Length: {}\r\n",
-            response.content_type,
-            response.body.size()
-        );
+        append_field(head, "Content-Type", response.content_type);
+        append_field(head, "Content-Length", std::to_string(response.body.size()));
     }
     head += "\r\n";
     std::string_view rest = response.body;
@@ -213,6 +209,12 @@ asio::awaitable<Result<void>> Exchange::respond(Response response) {
 
 asio::awaitable<Result<void>>
 Exchange::begin_stream(int status, Headers headers, std::optional<std::uint64_t> length) {
+    open_stream(status, std::move(headers), length);
+    const auto sent = co_await flush();
+    co_return sent;
+}
+
+void Exchange::open_stream(int status, Headers headers, std::optional<std::uint64_t> length) {
     RBEE_ASSERT(!started_);
     started_ = true;
     status_ = status;
@@ -225,7 +227,14 @@ Exchange::begin_stream(int status, Headers headers, std::optional<std::uint64_t>
     } else if (length) {
         headers.set("Content-Length", std::to_string(*length));
     }
-    const std::string head = make_head(status, headers) + "\r\n";
+    held_head_ = make_head(status, headers) + "\r\n";
+}
+
+asio::awaitable<Result<void>> Exchange::flush() {
+    if (held_head_.empty()) {
+        co_return Result<void>();
+    }
+    const std::string head = std::exchange(held_head_, {});
     const std::array pieces = {asio::const_buffer(head.data(), head.size())};
     const auto sent = co_await send(pieces);
     co_return sent;
@@ -247,7 +256,9 @@ asio::awaitable<Result<void>> Exchange::write(std::string_view bytes) {
     const auto size_end = fmt::format_to(size_line.data(), "{:x}\r\n", bytes.size());
     const auto size_bytes = static_cast<std::size_t>(size_end - size_line.data());
     constexpr std::string_view crlf = "\r\n";
+    const std::string head = std::exchange(held_head_, {});
     const std::array pieces = {
+        asio::const_buffer(head.data(), head.size()),
         asio::const_buffer(size_line.data(), chunked_ ? size_bytes : 0),
         asio::const_buffer(bytes.data(), bytes.size()),
         asio::const_buffer(crlf.data(), chunked_ ? crlf.size() : 0),
@@ -268,9 +279,10 @@ asio::awaitable<Result<void>> Exchange::end_stream() {
         abort();
         co_return fail(Errc::internal, "body is shorter than announced");
     }
-    if (chunked_) {
+    if (chunked_ || !held_head_.empty()) {
         const auto sent = co_await session_.stream_.write(
-            std::string("0\r\n\r\n"), session_.limits().write_limit
+            std::exchange(held_head_, {}) + (chunked_ ? "0\r\n\r\n" : ""),
+            session_.limits().write_limit
         );
         finished_ = sent.has_value();
         co_return sent;

@@ -69,6 +69,11 @@ public:
     /// without, it is chunked (HTTP/1.0 clients: until the connection closes).
     [[nodiscard]] boost::asio::awaitable<Result<void>>
     begin_stream(int status, Headers headers, std::optional<std::uint64_t> length = std::nullopt);
+    /// The same, but the head goes out together with the first bytes of the body, or at flush().
+    void
+    open_stream(int status, Headers headers, std::optional<std::uint64_t> length = std::nullopt);
+    /// Sends a head that has been held back.
+    [[nodiscard]] boost::asio::awaitable<Result<void>> flush();
     /// Sends body bytes at once. The view must stay valid until the call completes.
     [[nodiscard]] boost::asio::awaitable<Result<void>> write(std::string_view bytes);
     /// Ends the body in the way that says "complete".
@@ -106,6 +111,7 @@ private:
     bool keep_alive_ = true;
     int status_ = 0;
     std::uint64_t bytes_sent_ = 0;
+    std::string held_head_; ///< To go out with what comes next.
     std::optional<std::uint64_t> length_left_;
     Headers cors_;
     ByteBudget::Share body_share_; ///< Of the body, which handlers keep as long as they run.

@@ -77,6 +77,23 @@ std::string_view reason_phrase(int status) {
     return found == rows.end() ? "Unknown" : found->phrase;
 }
 
+void append(std::string& out, std::initializer_list<std::string_view> pieces) {
+    std::size_t bytes = out.size();
+    for (const std::string_view piece : pieces) {
+        bytes += piece.size();
+    }
+    if (bytes > out.capacity()) {
+        out.reserve(std::max(bytes, 2 * out.capacity()));
+    }
+    for (const std::string_view piece : pieces) {
+        out.append(piece);
+    }
+}
+
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+    append(out, {name, ": ", value, "\r\n"});
+}
+
 bool is_hop_by_hop(std::string_view name) {
     static constexpr std::array<std::string_view, 9> names = {
         "connection",

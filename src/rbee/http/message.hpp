@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -66,6 +67,11 @@ struct Response {
 
 /// The standard reason phrase (RFC 9110), or "Unknown".
 [[nodiscard]] std::string_view reason_phrase(int status);
+
+/// Appends all pieces. Heads are put together with it, which formatting is too slow for.
+void append(std::string& out, std::initializer_list<std::string_view> pieces);
+/// Appends a header field with its line end.
+void append_field(std::string& out, std::string_view name, std::string_view value);
 
 /// True for field names that belong to one connection (RFC 9110 §7.6.1) and must not be relayed.
 [[nodiscard]] bool is_hop_by_hop(std::string_view name);

@@ -76,9 +76,10 @@ public:
         for (const auto& [name, value] : extra) {
             fields.set(name, value);
         }
-        const auto begun =
-            co_await exchange_.begin_stream(head.status, std::move(fields), length_of(head));
-        if (!begun) {
+        exchange_.open_stream(head.status, std::move(fields), length_of(head));
+        // Most answers have come whole: then their head and body go out in one piece.
+        if (const auto begun = upstream_.ready() ? Result<void>() : co_await exchange_.flush();
+            !begun) {
             co_return gone(begun.error());
         }
         while (true) {
@@ -138,6 +139,8 @@ private:
         outcome_.kind = Kind::upstream_failed;
         outcome_.error = error;
         if (!events_) {
+            const auto begun = co_await exchange_.flush(); // a cut body, not a missing answer
+            (void)begun;                                   // it is cut anyway
             exchange_.abort();
             co_return std::move(outcome_);
         }

@@ -14,21 +14,25 @@ bool is_placeholder(std::string_view segment) {
     return segment.starts_with('{') && segment.ends_with('}');
 }
 
+/// The values of the placeholders, or nothing when the path does not fit.
 std::optional<std::vector<std::string>>
-match_path(std::string_view pattern, const std::vector<std::string_view>& path) {
-    const auto wanted = split(pattern, '/');
-    if (wanted.size() != path.size()) {
-        return std::nullopt;
-    }
+match_path(const std::vector<std::string>& pattern, std::string_view path) {
     std::vector<std::string> values;
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-        if (!is_placeholder(wanted[i])) {
-            if (wanted[i] != path[i]) {
+    for (std::size_t i = 0; i < pattern.size(); ++i) {
+        const bool last = i + 1 == pattern.size();
+        const auto end = path.find('/');
+        if (last != (end == std::string_view::npos)) {
+            return std::nullopt;
+        }
+        const std::string_view segment = path.substr(0, end);
+        path.remove_prefix(last ? path.size() : end + 1);
+        if (!is_placeholder(pattern[i])) {
+            if (pattern[i] != segment) {
                 return std::nullopt;
             }
             continue;
         }
-        auto value = percent_decode(path[i]);
+        auto value = percent_decode(segment);
         if (!value || value->empty()) {
             return std::nullopt;
         }
@@ -40,27 +44,42 @@ match_path(std::string_view pattern, const std::vector<std::string_view>& path) 
 } // namespace
 
 void Router::add(std::string method, std::string pattern, Handler handler, Access access) {
+    const std::size_t route = routes_.size();
+    if (pattern.contains('{')) {
+        const auto segments = split(pattern, '/');
+        patterns_.push_back({route, {segments.begin(), segments.end()}});
+    } else {
+        literal_.emplace(pattern, route);
+    }
     routes_.push_back({std::move(method), std::move(pattern), access, std::move(handler)});
+}
+
+void Router::fit(
+    std::size_t route, std::string_view wanted, std::vector<std::string> values, Match& best
+) const {
+    const Route& candidate = routes_[route];
+    if (candidate.method != wanted) {
+        if (std::ranges::find(best.allowed, candidate.method) == best.allowed.end()) {
+            best.allowed.push_back(candidate.method);
+        }
+    } else if (best.route == nullptr || values.size() < best.values.size()) {
+        best.route = &candidate;
+        best.values = std::move(values);
+    }
 }
 
 Router::Match Router::find(std::string_view method, std::string_view path) const {
     const std::string_view wanted = method == "HEAD" ? std::string_view("GET") : method;
-    const auto segments = split(path, '/');
     Match best;
-    for (const Route& route : routes_) {
-        auto values = match_path(route.pattern, segments);
-        if (!values) {
-            continue;
-        }
-        if (route.method != wanted) {
-            if (std::ranges::find(best.allowed, route.method) == best.allowed.end()) {
-                best.allowed.push_back(route.method);
+    const auto [first, last] = literal_.equal_range(path);
+    for (auto literal = first; literal != last; ++literal) {
+        fit(literal->second, wanted, {}, best);
+    }
+    if (best.route == nullptr) {
+        for (const Pattern& pattern : patterns_) {
+            if (auto values = match_path(pattern.segments, path)) {
+                fit(pattern.route, wanted, std::move(*values), best);
             }
-            continue;
-        }
-        if (best.route == nullptr || values->size() < best.values.size()) {
-            best.route = &route;
-            best.values = std::move(*values);
         }
     }
     if (best.route != nullptr) {

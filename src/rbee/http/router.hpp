@@ -2,6 +2,9 @@
 
 #include "rbee/http/exchange.hpp"
 
+#include <cstddef>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,7 +49,18 @@ public:
     [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
 
 private:
+    /// The segments of a pattern, and where among them are placeholders.
+    struct Pattern {
+        std::size_t route = 0;
+        std::vector<std::string> segments;
+    };
+    void
+    fit(std::size_t route, std::string_view wanted, std::vector<std::string> values, Match& best
+    ) const;
+
     std::vector<Route> routes_;
+    std::multimap<std::string, std::size_t, std::less<>> literal_; ///< Without placeholders.
+    std::vector<Pattern> patterns_;                                ///< With placeholders.
 };
 
 } // namespace rbee::http

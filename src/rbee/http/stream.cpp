@@ -14,6 +14,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 namespace rbee::http {
@@ -31,21 +32,37 @@ asio::awaitable<Result<std::size_t>> Stream::read_some(std::span<char> into, Dur
         co_return got;
     }
     read_limit_.arm(limit);
-    error_code error;
-    const std::size_t size = co_await socket_.async_read_some(
-        asio::buffer(into.data(), into.size()), asio::redirect_error(asio::use_awaitable, error)
-    );
-    read_limit_.disarm();
-    if (error == asio::error::eof) {
-        co_return 0;
-    }
-    if (error) {
-        if (read_limit_.expired()) {
-            co_return fail(Errc::timeout, "no data from the peer in time");
+    while (true) {
+        if (drained_) {
+            error_code error;
+            co_await socket_.async_wait(
+                Socket::wait_read, asio::redirect_error(asio::use_awaitable, error)
+            );
+            if (error) {
+                co_return std::unexpected(unreadable(error.message()));
+            }
         }
-        co_return fail(Errc::io, "connection broken: " + error.message());
+        const auto got = ::recv(socket_.native_handle(), into.data(), into.size(), MSG_DONTWAIT);
+        const bool again = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
+        // What did not fill the buffer was all there was: the next read need not ask for more.
+        drained_ = again || (got > 0 && static_cast<std::size_t>(got) < into.size());
+        if (again) {
+            continue;
+        }
+        read_limit_.disarm();
+        if (got < 0) {
+            co_return std::unexpected(unreadable(std::generic_category().message(errno)));
+        }
+        co_return static_cast<std::size_t>(got);
     }
-    co_return size;
+}
+
+Error Stream::unreadable(const std::string& cause) {
+    read_limit_.disarm();
+    if (read_limit_.expired()) {
+        return {Errc::timeout, "no data from the peer in time", {}};
+    }
+    return {Errc::io, "connection broken: " + cause, {}};
 }
 
 asio::awaitable<Result<void>>

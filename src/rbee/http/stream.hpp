@@ -47,9 +47,10 @@ public:
     [[nodiscard]] boost::asio::awaitable<Result<void>>
     connect_tls(std::shared_ptr<TlsContext> context, Endpoint peer, Duration limit);
 
-    /// Waits at most `limit` for bytes. 0 means that the peer has ended its side. Fails with
-    /// Errc::timeout, after which the stream can still be written to, or with Errc::io when the
-    /// connection broke or close() was called.
+    /// Waits at most `limit` for bytes. `into` is touched only at the end, when there is something,
+    /// so that streams of one loop may share it: use what is in it before the next wait. 0 means
+    /// that the peer has ended its side. Fails with Errc::timeout, after which the stream can still
+    /// be written to, or with Errc::io when the connection broke or close() was called.
     [[nodiscard]] boost::asio::awaitable<Result<std::size_t>>
     read_some(std::span<char> into, Duration limit);
 
@@ -81,6 +82,8 @@ public:
 private:
     using Pieces = std::span<const boost::asio::const_buffer>;
     void cancel_waits();
+    /// Why a read failed, once.
+    [[nodiscard]] Error unreadable(const std::string& cause);
     [[nodiscard]] boost::asio::awaitable<Result<void>> handshake(Duration limit);
     [[nodiscard]] boost::asio::awaitable<Result<std::size_t>>
     read_tls(std::span<char> into, Duration limit);
@@ -91,6 +94,7 @@ private:
     Socket socket_;
     std::unique_ptr<TlsLink> tls_; ///< Null: plain.
     bool writing_ = false;         ///< With TLS: half a record may be out.
+    bool drained_ = false;         ///< Nothing is left of what the kernel had.
     Reaper::Entry read_limit_;
     Reaper::Entry write_limit_;
 };

@@ -36,6 +36,7 @@
 #include "rbee/telemetry/log.hpp"
 #include "rbee/telemetry/metrics.hpp"
 #include "rbee/telemetry/task_failure.hpp"
+#include "rbee/telemetry/write_behind.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -131,7 +132,7 @@ private:
     [[nodiscard]] JoinRoutes::Settings join_settings();
     [[nodiscard]] Result<void> grant_hive(const std::string& name, const Secret& token);
     [[nodiscard]] std::string join_url() const;
-    [[nodiscard]] const Secret* token_for(const http::Endpoint& hive) const;
+    [[nodiscard]] HiveClient::SharedSecret token_for(const http::Endpoint& hive) const;
     void note_refusal(const http::Endpoint& hive);
     /// Tokens and certificates anew.
     void reload();
@@ -236,15 +237,13 @@ App::App(
 
 /// The hive that was started here shares a token with us that nobody else has; so rotation of the
 /// others does not concern it.
-const Secret* App::token_for(const http::Endpoint& hive) const {
+HiveClient::SharedSecret App::token_for(const http::Endpoint& hive) const {
     if (!local_hive_) {
         return nullptr;
     }
-    const Secret& token = local_hive_->link_token();
     const Hive* local = fleet_.find_hive(local_hive_name);
-    const bool ours =
-        local != nullptr && !token.empty() && local->endpoint.authority() == hive.authority();
-    return ours ? &token : nullptr;
+    const bool ours = local != nullptr && local->endpoint.authority() == hive.authority();
+    return ours ? local_hive_->link_token() : nullptr;
 }
 
 void App::note_refusal(const http::Endpoint& hive) {
@@ -330,7 +329,10 @@ Result<void> App::run() {
         crash = std::move(error);
         context_.stop();
     });
-    context_.run();
+    {
+        const telemetry::WriteBehind behind(log_, context_.get_executor());
+        context_.run();
+    }
     if (crash) {
         std::rethrow_exception(crash);
     }

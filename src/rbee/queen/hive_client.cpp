@@ -9,8 +9,8 @@ namespace asio = boost::asio;
 namespace json = boost::json;
 
 api::ApiClient HiveClient::api_for(const http::Endpoint& hive) const {
-    const Secret* own = choose_ ? choose_(hive) : nullptr;
-    return {client_, hive, (own != nullptr ? *own : token_).clone()};
+    const SharedSecret own = choose_ ? choose_(hive) : nullptr;
+    return {client_, hive, own ? own : token_};
 }
 
 Error HiveClient::refused_by(const http::Endpoint& hive) const {

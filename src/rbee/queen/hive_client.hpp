@@ -19,12 +19,16 @@ namespace rbee::queen {
 /// outlive it; it must outlive its calls.
 class HiveClient {
 public:
-    HiveClient(http::Client& client, Secret token) : client_(client), token_(std::move(token)) {}
+    using SharedSecret = std::shared_ptr<const Secret>;
+
+    HiveClient(http::Client& client, Secret token) : client_(client) {
+        set_token(std::move(token));
+    }
 
     /// The token of calls from now on.
-    void set_token(Secret token) { token_ = std::move(token); }
+    void set_token(Secret token) { token_ = std::make_shared<const Secret>(std::move(token)); }
     /// Gives the token of a hive that has one of its own; null: the usual one.
-    void choose_token(std::function<const Secret*(const http::Endpoint& hive)> choose) {
+    void choose_token(std::function<SharedSecret(const http::Endpoint& hive)> choose) {
         choose_ = std::move(choose);
     }
     /// Hears of a hive that refuses our token. The call fails with Errc::io, HIVE_MISCONFIGURED:
@@ -53,8 +57,8 @@ private:
     [[nodiscard]] Error refused_by(const http::Endpoint& hive) const;
 
     http::Client& client_;
-    Secret token_;
-    std::function<const Secret*(const http::Endpoint&)> choose_;
+    SharedSecret token_;
+    std::function<SharedSecret(const http::Endpoint&)> choose_;
     std::function<void(const http::Endpoint&)> refused_;
 };
 

@@ -17,21 +17,31 @@ namespace rbee::queen {
 
 namespace json = boost::json;
 
-Result<std::string> resolve_model(const Fleet& fleet, const std::string& asked) {
-    const auto models = fleet.models();
+namespace {
+
+std::vector<std::string> names_of(const Fleet& fleet) {
     std::vector<std::string> names;
-    names.reserve(models.size());
-    for (const auto& [name, model] : models) {
+    for (const auto& [name, model] : fleet.models()) {
         names.push_back(name);
     }
-    const std::string list = names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
+    return names;
+}
+
+std::string list_of(const std::vector<std::string>& names) {
+    return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+} // namespace
+
+Result<std::string> resolve_model(const Fleet& fleet, const std::string& asked) {
     if (asked.empty()) {
+        auto names = names_of(fleet);
         if (names.size() == 1) {
-            return names.front();
+            return std::move(names.front());
         }
-        return std::unexpected(
-            domain::field_error("model", "required", "model is required; known models: " + list)
-        );
+        return std::unexpected(domain::field_error(
+            "model", "required", "model is required; known models: " + list_of(names)
+        ));
     }
     const auto ref = domain::parse_model_ref(asked);
     if (std::string name = ref ? ref->to_string() : asked; fleet.knows_model(name)) {
@@ -41,7 +51,9 @@ Result<std::string> resolve_model(const Fleet& fleet, const std::string& asked) 
         return std::unexpected(domain::in_field(ref.error(), "model"));
     }
     return fail(
-        Errc::not_found, "the model does not exist here; known models: " + list, "MODEL_NOT_FOUND"
+        Errc::not_found,
+        "the model does not exist here; known models: " + list_of(names_of(fleet)),
+        "MODEL_NOT_FOUND"
     );
 }
 

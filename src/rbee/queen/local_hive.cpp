@@ -137,9 +137,9 @@ Result<void> LocalHive::launch() {
     lifeline->close_child_end();
     lifeline_ = std::make_unique<process::Lifeline>(std::move(*lifeline));
     child_ = std::move(*child);
-    link_token_ = std::move(link_token);
+    link_token_ = std::make_shared<const Secret>(std::move(link_token));
     if (settings_.grant) {
-        settings_.grant(link_token_);
+        settings_.grant(*link_token_);
     }
     log_.info("hive_started", "the local hive was started", {{"pid", child_->pid()}});
     return {};

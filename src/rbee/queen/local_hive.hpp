@@ -74,8 +74,8 @@ public:
 
     /// What is started.
     [[nodiscard]] process::Command command(const Handed& fds) const;
-    /// The token for calls to the hive that was started here; empty when one was adopted.
-    [[nodiscard]] const Secret& link_token() const { return link_token_; }
+    /// The token for calls to the hive that was started here; null when one was adopted.
+    [[nodiscard]] const std::shared_ptr<const Secret>& link_token() const { return link_token_; }
 
 private:
     [[nodiscard]] boost::asio::awaitable<bool> adopt();
@@ -87,7 +87,7 @@ private:
     runtime::Timers& timers_;
     telemetry::Logger log_;
     Settings settings_;
-    Secret link_token_;
+    std::shared_ptr<const Secret> link_token_;
     int failures_ = 0; ///< Starts that failed and hives that ended unasked.
     bool adopted_ = false;
     bool stopping_ = false;

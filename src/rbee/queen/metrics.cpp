@@ -95,13 +95,18 @@ void QueenMetrics::route_breaker_opened(std::string_view target) {
 }
 
 void QueenMetrics::request_done(std::string_view path, std::string_view outcome) {
-    metrics_
-        .counter(
+    // Looked up once for each pair: it is one for each request.
+    auto& of_path = done_[path_group(path)];
+    auto found = of_path.find(outcome);
+    if (found == of_path.end()) {
+        auto& counter = metrics_.counter(
             "rbee_queen_inference_requests_total",
             "Inference requests answered, by kind of path and outcome.",
             {{"path", std::string(path_group(path))}, {"outcome", std::string(outcome)}}
-        )
-        .Increment();
+        );
+        found = of_path.emplace(std::string(outcome), &counter).first;
+    }
+    found->second->Increment();
 }
 
 void QueenMetrics::spawn(std::string_view outcome) {

@@ -3,6 +3,8 @@
 #include "rbee/base/clock.hpp"
 #include "rbee/telemetry/metrics.hpp"
 
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -50,6 +52,8 @@ private:
     prometheus::Counter& requeues_;
     prometheus::Counter& retries_;
     prometheus::Counter& degraded_;
+    /// Requests that are done, by kind of path and outcome.
+    std::map<std::string_view, std::map<std::string, prometheus::Counter*, std::less<>>> done_;
 };
 
 /// The label for a request path: chat, completions, responses, messages, embeddings, rerank,

@@ -1,6 +1,7 @@
 #include "rbee/telemetry/log.hpp"
 
 #include "rbee/base/unique_fd.hpp"
+#include "rbee/telemetry/line_sink.hpp"
 #include "rbee/telemetry/log_format.hpp"
 
 #include <fcntl.h>
@@ -8,8 +9,6 @@
 #include <spdlog/details/log_msg.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <unistd.h>
 
 #include <array>
@@ -57,16 +56,16 @@ private:
     std::shared_ptr<LogCapture> capture_;
 };
 
-/// Makes the file with a mode for its owner only; the library would use the umask's.
-Result<void> create_private(const std::string& path) {
-    const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+/// Opens the file, which is made for its owner only.
+Result<UniqueFd> open_private(const std::string& path) {
+    UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     if (!file.valid()) {
         return fail(
             Errc::io,
             "cannot open the log file " + path + ": " + std::generic_category().message(errno)
         );
     }
-    return {};
+    return file;
 }
 
 std::optional<Format> parse_format(std::string_view text) {
@@ -84,7 +83,6 @@ struct Logger::Core {
           out(options.component, std::move(sink)) {
         out.set_pattern("%v");
         out.set_level(to_spdlog(options.level));
-        out.flush_on(spdlog::level::trace); // a crash must not take lines with it
         out.set_error_handler([](const std::string&) {});
         colour = options.format == Format::pretty && options.path.empty() && !options.capture &&
                  ::isatty(STDERR_FILENO) == 1;
@@ -94,6 +92,7 @@ struct Logger::Core {
     SystemClock system_clock;
     const Clock& clock;
     spdlog::logger out;
+    std::shared_ptr<detail::LineSink> lines; ///< Null for captured lines.
     bool colour = false;
 };
 
@@ -133,18 +132,22 @@ Result<LogStyle> parse_log_style(std::string_view format, std::string_view level
 
 Result<Logger> Logger::open(Options options) {
     try {
-        spdlog::sink_ptr sink;
         if (options.capture) {
-            sink = std::make_shared<CaptureSink>(options.capture);
-        } else if (!options.path.empty()) {
-            if (auto created = create_private(options.path); !created) {
-                return error_of(created);
-            }
-            sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.path);
-        } else {
-            sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+            auto sink = std::make_shared<CaptureSink>(options.capture);
+            return Logger(std::make_shared<Core>(std::move(options), std::move(sink)));
         }
-        return Logger(std::make_shared<Core>(std::move(options), std::move(sink)));
+        UniqueFd file;
+        if (!options.path.empty()) {
+            auto opened = open_private(options.path);
+            if (!opened) {
+                return error_of(opened);
+            }
+            file = std::move(*opened);
+        }
+        auto sink = std::make_shared<detail::LineSink>(std::move(file));
+        Logger logger(std::make_shared<Core>(std::move(options), sink));
+        logger.core_->lines = std::move(sink);
+        return logger;
     } catch (const std::exception& error) {
         return fail(Errc::io, std::string("cannot open the log: ") + error.what());
     }
@@ -189,6 +192,12 @@ bool Logger::enabled(Level level) const {
 
 void Logger::set_level(Level level) {
     core_->out.set_level(to_spdlog(level));
+}
+
+void Logger::write_behind(std::function<void(std::function<void()>)> later) const {
+    if (core_->lines) {
+        core_->lines->write_behind(std::move(later));
+    }
 }
 
 void Logger::flush() const {

@@ -6,6 +6,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -117,6 +118,9 @@ public:
     [[nodiscard]] bool enabled(Level level) const;
     /// Takes effect at once for this logger and all that share its sink.
     void set_level(Level level);
+    /// Lines below a warning may wait until `later` has run what it is given, so that those of one
+    /// turn of the loop are one write. Null: no longer. Call it with null before the loop goes.
+    void write_behind(std::function<void(std::function<void()>)> later) const;
     void flush() const;
 
 private:

@@ -5,11 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <stdexcept>
@@ -141,6 +144,38 @@ TEST_F(LogTest, PrettyIsForPeople) {
         only_line(),
         R"(2026-01-01T00:00:00.000Z ERROR load_failed cannot load model=tiny why="no file")"
     );
+}
+
+TEST_F(LogTest, LinesBelowAWarningWaitForTheLoop) {
+    const std::string path =
+        std::filesystem::temp_directory_path() / ("rbee_behind_" + std::to_string(::getpid()));
+    const auto lines = [&path] {
+        std::ifstream file(path);
+        const std::string text(std::istreambuf_iterator<char>(file), {});
+        return std::ranges::count(text, '\n');
+    };
+    const auto log = Logger::open({.component = "c", .path = path});
+    ASSERT_TRUE(log.has_value());
+    std::vector<std::function<void()>> later;
+    log->write_behind([&later](auto flush) { later.push_back(std::move(flush)); });
+    log->info("e", "one");
+    log->info("e", "two");
+    EXPECT_EQ(lines(), 0);
+    ASSERT_EQ(later.size(), 1U) << "asked once for all of a turn";
+    later.front()();
+    EXPECT_EQ(lines(), 2);
+    log->info("e", "three");
+    EXPECT_EQ(later.size(), 2U);
+    log->warn("e", "four");
+    EXPECT_EQ(lines(), 4) << "a warning and what came before it are written at once";
+    log->info("e", "five");
+    log->write_behind(nullptr);
+    EXPECT_EQ(lines(), 5);
+    log->info("e", "six");
+    EXPECT_EQ(lines(), 6);
+    later.back()(); // nothing is left to do
+    EXPECT_EQ(lines(), 6);
+    std::filesystem::remove(path);
 }
 
 TEST_F(LogTest, FilesArePrivateAndAppendedTo) {

@@ -6,6 +6,7 @@
 #include "rbee/process/resources.hpp"
 #include "rbee/runtime/signals.hpp"
 #include "rbee/telemetry/task_failure.hpp"
+#include "rbee/telemetry/write_behind.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <fmt/format.h>
@@ -232,7 +233,10 @@ int WorkerApp::run() {
             std::rethrow_exception(failure); // a defect: ends the process
         }
     });
-    loop_.run();
+    {
+        const telemetry::WriteBehind behind(log_, loop_.get_executor());
+        loop_.run();
+    }
     const Stop why = stop_.value_or(Stop{}); // main() ends only after one
     tell_leaving(why.exit_code);
     log_.info("stopped", "stopped", {{"cause", why.cause}, {"exit_code", why.exit_code}});
