@@ -141,11 +141,11 @@ TEST_F(AdoptionTest, AWorkerThatRunsIsTakenOverAsItWas) {
 TEST_F(AdoptionTest, TheEndOfATakenOverWorkerIsSeenAndTold) {
     write(leave(WorkerState::idle));
     adoption_.take_over();
-    ::kill(left_.front(), SIGSEGV);
+    ::kill(left_.front(), SIGQUIT); // no sanitizer's runtime takes this one
     run_until([this] { return !reports_.empty(); });
     EXPECT_EQ(reports_.front().worker.id, "worker-1");
     EXPECT_EQ(reports_.front().kind, domain::ExitKind::crash);
-    EXPECT_EQ(reports_.front().status.signal, SIGSEGV);
+    EXPECT_EQ(reports_.front().status.signal, SIGQUIT);
     EXPECT_FALSE(reports_.front().requested);
 }
 
