@@ -1,5 +1,6 @@
 #include "rbee/auth/token_source.hpp"
 #include "rbee/hive/app.hpp"
+#include "rbee/hive/live_settings.hpp"
 #include "rbee/hive/options.hpp"
 #include "rbee/process/core_dumps.hpp"
 
@@ -52,6 +53,16 @@ int main(int argc, char** argv) {
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     const rbee::hive::Surroundings around = surroundings();
     auto command = rbee::hive::parse_command_line(arguments, around);
+    if (command.settings && command.validate_only) {
+        const auto usable = rbee::hive::check_files(*command.settings);
+        if (!usable) {
+            fmt::print(stderr, "rbee-hive: {}\n", usable.error().what);
+            return 1;
+        }
+        const std::string& path = command.settings->config.path;
+        fmt::print("rbee-hive: valid: {}\n", path.empty() ? "no settings file" : path);
+        return 0;
+    }
     if (command.settings && command.settings->join) {
         const auto name = rbee::hive::join_queen(*command.settings->join);
         if (!name) {
@@ -68,7 +79,11 @@ int main(int argc, char** argv) {
     if (!command.settings->core_dumps) {
         rbee::process::forbid_core_dumps();
     }
-    auto app = rbee::hive::HiveApp::create(std::move(*command.settings));
+    auto app = rbee::hive::HiveApp::create(
+        std::move(*command.settings),
+        {.reread = [&] { return rbee::hive::read_settings_again(arguments, around); },
+         .on_config = {}}
+    );
     if (!app) {
         fmt::print(stderr, "rbee-hive: {}\n", app.error().what);
         return 1;

@@ -24,7 +24,7 @@ packages="ca-certificates git cmake ninja-build ccache clang-19 lld-19 libc6-dev
   libssl-dev libsqlite3-dev libfmt-dev libspdlog-dev libsimdjson-dev prometheus-cpp-dev libcli11-dev
   libtomlplusplus-dev libedit-dev curl"
 if [ "$purpose" = test ]; then
-  packages="$packages libgtest-dev libgmock-dev librapidcheck-dev python3 python3-pytest faketime
+  packages="$packages libgtest-dev libgmock-dev librapidcheck-dev python3 python3-pytest faketime strace
     clang-format-19 clang-tidy-19 libclang-rt-19-dev llvm-19"
 fi
 # Node.js may be there without a package; npm brings the pinned llama.cpp source.

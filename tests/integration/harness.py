@@ -20,6 +20,8 @@ BIN = pathlib.Path(os.environ.get("RBEE_BIN", ROOT / "build/dev/bin"))
 TOKEN = "integration-token-0123456789"
 # The programs are built with a sanitizer: their memory grows otherwise, and nothing can be preloaded.
 SANITIZED = "ASAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ
+# Ends a process as a crash does; sanitizers handle SIGSEGV themselves.
+CRASH = signal.SIGQUIT if SANITIZED else signal.SIGSEGV
 ENGINE_ARGS = ["-t", "1", "-tb", "1"]  # more threads spin against each other on a small machine
 
 

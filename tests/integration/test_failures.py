@@ -48,7 +48,7 @@ def test_EH_013a_worker_killed_mid_stream_is_an_error_never_a_finished_answer(cl
     thread.join(60)
     assert len(bystander["text"].split()) == 1500
     assert alive(other["pid"])
-    wait_for(lambda: not cluster.find(doomed["id"], {"idle", "busy"}), what="dead worker dropped")
+    wait_for(lambda: (cluster.find(doomed["id"]) or {}).get("pid") != doomed["pid"], what="it is gone")
 
 
 def test_Gap_G12b_client_that_leaves_frees_the_slot(cluster):

@@ -95,6 +95,9 @@ public:
 
     Deadlines(Parts parts, Policies policies);
 
+    /// Others from now on, for requests to come.
+    void set_policies(Policies policies) { policies_ = std::move(policies); }
+
     /// What the body says.
     struct Hints {
         std::string_view model;

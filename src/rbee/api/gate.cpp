@@ -1,10 +1,9 @@
 #include "rbee/api/gate.hpp"
 
+#include "rbee/api/audit_hold.hpp"
 #include "rbee/api/error_body.hpp"
-#include "rbee/api/json.hpp"
 #include "rbee/domain/validate.hpp"
 
-#include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -16,7 +15,6 @@
 namespace rbee::api {
 
 namespace asio = boost::asio;
-namespace json = boost::json;
 
 namespace {
 
@@ -125,6 +123,7 @@ Gate::Gate(
 )
     : authenticator_(authenticator), log_(log), metrics_(metrics), options_(std::move(options)),
       failures_(options_.failures), invalid_(options_.invalid),
+      audit_(options_.audit, options_.service.empty() ? options_.program : options_.service),
       series_(std::make_shared<Series>(metrics, options_.prefix)) {
     router_.add(
         "GET",
@@ -157,6 +156,7 @@ void Gate::attach(http::Server& server) {
 asio::awaitable<void> Gate::serve(http::Exchange& exchange) {
     series_->in_flight.Increment();
     exchange.before_answer = [this, &exchange](http::Response& response) {
+        audit_.answered(exchange, response);
         limit_invalid(exchange, response);
     };
     std::exception_ptr failure;
@@ -189,6 +189,9 @@ asio::awaitable<void> Gate::dispatch(http::Exchange& exchange) {
     }
     if (const auto good = check_parameters(match.values); !answer && !good) {
         answer = error_response(good.error(), exchange.correlation_id());
+    }
+    if (!answer && audit_.must_precede(exchange, match.route->access)) {
+        answer = co_await await_records(exchange);
     }
     if (answer) {
         const auto sent = co_await exchange.respond(std::move(*answer));
@@ -242,18 +245,9 @@ Gate::admit(http::Exchange& exchange, const http::Router::Match& match) {
     const auto connection =
         options_.connections ? options_.connections(exchange, needed) : Result<void>();
     if (!connection) {
-        series_->scope_failures.Increment();
-        log.warn(
-            "auth_failed",
-            "auth failed",
-            {{"reason", "certificate"},
-             {"identity", verdict.actor},
-             {"certificate", exchange.peer_identity()},
-             {"peer", exchange.peer()},
-             {"path", shown_path(head.path)}}
-        );
-        return error_response(connection.error(), exchange.correlation_id());
+        return refuse_connection(exchange, connection.error());
     }
+    audit_.let_in(exchange, needed);
     log.info(
         "authenticated",
         "authenticated",
@@ -262,10 +256,12 @@ Gate::admit(http::Exchange& exchange, const http::Router::Match& match) {
     return std::nullopt;
 }
 
-http::Response Gate::refuse(const http::Exchange& exchange, const auth::Verdict& verdict) {
+http::Response Gate::refuse(http::Exchange& exchange, const auth::Verdict& verdict) {
+    audit_.refused(exchange, verdict.log_reason);
     const auto wait = failures_.take(source_of(exchange.peer()), options_.clock.now());
     if (wait) {
         series_->auth_limited.Increment();
+        audit_.limited(exchange, {static_cast<std::uint64_t>(options_.failures.burst)});
         http::Response response = error_response(
             {Errc::busy, "Too many failed authentications", "RATE_LIMITED"},
             exchange.correlation_id()
@@ -290,7 +286,8 @@ http::Response Gate::refuse(const http::Exchange& exchange, const auth::Verdict&
     return response;
 }
 
-http::Response Gate::refuse_scope(const http::Exchange& exchange, std::string_view scope) const {
+http::Response Gate::refuse_scope(http::Exchange& exchange, std::string_view scope) {
+    audit_.refused(exchange, "insufficient_scope");
     http::Response response = error_response(
         {Errc::forbidden,
          fmt::format("This token has no right to do that; it needs the scope {}", scope),
@@ -306,6 +303,22 @@ http::Response Gate::refuse_scope(const http::Exchange& exchange, std::string_vi
         )
     );
     return response;
+}
+
+http::Response Gate::refuse_connection(http::Exchange& exchange, const Error& why) {
+    series_->scope_failures.Increment();
+    log_.with_correlation(exchange.correlation_id())
+        .warn(
+            "auth_failed",
+            "auth failed",
+            {{"reason", "certificate"},
+             {"identity", exchange.actor},
+             {"certificate", exchange.peer_identity()},
+             {"peer", exchange.peer()},
+             {"path", shown_path(exchange.head().path)}}
+        );
+    audit_.refused(exchange, "certificate");
+    return error_response(why, exchange.correlation_id());
 }
 
 http::Response
@@ -324,12 +337,13 @@ Gate::nothing_here(const http::Exchange& exchange, const http::Router::Match& ma
     return response;
 }
 
-void Gate::limit_invalid(const http::Exchange& exchange, http::Response& response) {
+void Gate::limit_invalid(http::Exchange& exchange, http::Response& response) {
     if (response.status != 400 ||
         invalid_.count(source_of(exchange.peer()), options_.clock.now())) {
         return;
     }
     series_->invalid_limited.Increment();
+    audit_.limited(exchange, {options_.invalid.per_window});
     response = error_response(
         {Errc::busy, "Too many invalid requests", "RATE_LIMITED"}, exchange.correlation_id()
     );
@@ -361,28 +375,6 @@ void Gate::finish(const http::Exchange& exchange) {
          {"principal", exchange.principal},
          {"peer", exchange.peer()}}
     );
-}
-
-asio::awaitable<void> respond_error(http::Exchange& exchange, Error error) {
-    const auto sent = co_await exchange.respond(error_response(error, exchange.correlation_id()));
-    (void)sent; // the client may have gone; there is nobody else to tell
-}
-
-asio::awaitable<void> respond_json(http::Exchange& exchange, int status, json::object body) {
-    http::Response response;
-    response.status = status;
-    response.body = json::serialize(body);
-    const auto sent = co_await exchange.respond(std::move(response));
-    (void)sent; // the client may have gone; there is nobody else to tell
-}
-
-asio::awaitable<Result<json::object>>
-read_object(http::Exchange& exchange, std::uint64_t bytes_max) {
-    const auto body = co_await exchange.read_body(bytes_max);
-    if (!body) {
-        co_return error_of(body);
-    }
-    co_return parse_object(*body);
 }
 
 } // namespace rbee::api

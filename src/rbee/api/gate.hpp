@@ -1,6 +1,8 @@
 #pragma once
 
+#include "rbee/api/gate_audit.hpp"
 #include "rbee/api/validation_limiter.hpp"
+#include "rbee/audit/logger.hpp"
 #include "rbee/auth/bearer.hpp"
 #include "rbee/base/clock.hpp"
 #include "rbee/base/result.hpp"
@@ -39,6 +41,8 @@ struct GateOptions {
     SourceLimiter::Options failures = {};
     /// Requests that fail validation, of one client, before they are answered with 429.
     ValidationLimiter::Options invalid = {};
+    audit::Logger* audit = nullptr; ///< Where who was let in and who was not is recorded; or none.
+    std::string service = {};       ///< Who records it; empty: the program.
 };
 
 /// What every request of a program passes, in this order: authentication (default deny: what is not
@@ -66,14 +70,13 @@ private:
     /// Nothing when the caller may go on, else the answer.
     [[nodiscard]] std::optional<http::Response>
     admit(http::Exchange& exchange, const http::Router::Match& match);
-    [[nodiscard]] http::Response
-    refuse(const http::Exchange& exchange, const auth::Verdict& verdict);
-    [[nodiscard]] http::Response
-    refuse_scope(const http::Exchange& exchange, std::string_view scope) const;
+    [[nodiscard]] http::Response refuse(http::Exchange& exchange, const auth::Verdict& verdict);
+    [[nodiscard]] http::Response refuse_scope(http::Exchange& exchange, std::string_view scope);
+    [[nodiscard]] http::Response refuse_connection(http::Exchange& exchange, const Error& why);
     [[nodiscard]] http::Response
     nothing_here(const http::Exchange& exchange, const http::Router::Match& match) const;
     /// Turns an answer that says "invalid" into 429 for a client that gets too many of them.
-    void limit_invalid(const http::Exchange& exchange, http::Response& response);
+    void limit_invalid(http::Exchange& exchange, http::Response& response);
     void finish(const http::Exchange& exchange);
 
     const auth::Authenticator& authenticator_;
@@ -82,6 +85,7 @@ private:
     GateOptions options_;
     SourceLimiter failures_;
     ValidationLimiter invalid_;
+    GateAudit audit_;
     http::Router router_;
     struct Series;
     std::shared_ptr<Series> series_;

@@ -1,5 +1,6 @@
 #include "rbee/auth/token_keeper.hpp"
 
+#include "rbee/auth/token_changes.hpp"
 #include "rbee/auth/token_file.hpp"
 #include "rbee/auth/token_store.hpp"
 #include "rbee/runtime/file_watch.hpp"
@@ -31,11 +32,19 @@ Result<void> TokenKeeper::load() {
         return error_of(loaded);
     }
     kept_.own.token = std::move(loaded->own);
-    names_ = std::move(loaded->names);
+    take(std::move(loaded->records));
     if (loaded_) {
         loaded_(kept_.outgoing.empty() ? kept_.own.token.clone() : std::move(outgoing));
     }
     return {};
+}
+
+void TokenKeeper::take(std::vector<TokenRecord> records) {
+    if (with_.audit != nullptr && loaded_once_) {
+        record_changes(*with_.audit, records_, records);
+    }
+    loaded_once_ = true;
+    records_ = std::move(records);
 }
 
 void TokenKeeper::reload() {
@@ -73,7 +82,12 @@ void TokenKeeper::tell() const {
 }
 
 std::string TokenKeeper::names() const {
-    return fmt::format("{}", fmt::join(names_, ","));
+    std::vector<std::string_view> all;
+    all.reserve(records_.size());
+    for (const TokenRecord& record : records_) {
+        all.push_back(record.name);
+    }
+    return fmt::format("{}", fmt::join(all, ","));
 }
 
 } // namespace rbee::auth

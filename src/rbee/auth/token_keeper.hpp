@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rbee/audit/logger.hpp"
 #include "rbee/auth/bearer.hpp"
 #include "rbee/auth/token_source.hpp"
 #include "rbee/base/result.hpp"
@@ -32,6 +33,7 @@ public:
         Authenticator& authenticator;
         runtime::Timers& timers;
         telemetry::Logger& log;
+        audit::Logger* audit = nullptr; ///< Hears what changed, by names and fingerprints; or none.
     };
 
     TokenKeeper(Parts parts, KeptTokens kept) : with_(parts), kept_(std::move(kept)) {}
@@ -52,10 +54,12 @@ public:
 
 private:
     [[nodiscard]] std::string names() const;
+    void take(std::vector<TokenRecord> records);
 
     Parts with_;
     KeptTokens kept_;
-    std::vector<std::string> names_;
+    std::vector<TokenRecord> records_;
+    bool loaded_once_ = false;
     std::function<void(Secret)> loaded_;
 };
 

@@ -293,6 +293,7 @@ load_tokens(Authenticator& authenticator, const TokenFiles& files, const Secret&
     for (const TokenRecord& record : records) {
         out.names.push_back(record.name);
     }
+    out.records = records;
     if (!records.empty() || have_file || !authenticator.open()) {
         authenticator.replace(TokenSet(std::move(records)));
     }

@@ -54,10 +54,11 @@ struct TokenFiles {
 
 /// What load_tokens took.
 struct LoadedTokens {
-    Secret own;                     ///< What this program sends; empty when it has none.
-    std::vector<std::string> names; ///< Of all that are accepted now, granted ones aside.
-    std::size_t named = 0;          ///< How many tokens came from the file.
-    bool own_changed = false;       ///< The file held another token than before.
+    Secret own;                       ///< What this program sends; empty when it has none.
+    std::vector<std::string> names;   ///< Of all that are accepted now, granted ones aside.
+    std::vector<TokenRecord> records; ///< In the same order.
+    std::size_t named = 0;            ///< How many tokens came from the file.
+    bool own_changed = false;         ///< The file held another token than before.
 };
 
 /// Reads all files and then gives the set to `authenticator` at once. On any error nothing changes.

@@ -22,16 +22,32 @@ struct KeyedDigest::Impl {
     };
 };
 
-KeyedDigest::KeyedDigest() : impl_(std::make_unique<Impl>()) {
+namespace {
+
+Secret random_key() {
     Secret key = Secret::of_size(sizeof(Sha256));
     auto* bytes = reinterpret_cast<unsigned char*>(key.writable());
     RBEE_ASSERT(RAND_bytes(bytes, static_cast<int>(key.size())) == 1);
+    return key;
+}
+
+} // namespace
+
+KeyedDigest::KeyedDigest() : KeyedDigest(random_key().expose()) {}
+
+KeyedDigest::KeyedDigest(std::string_view key) : impl_(std::make_unique<Impl>()) {
     char digest[] = "SHA256";
     const std::array parameters = {
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
         OSSL_PARAM_construct_end(),
     };
-    RBEE_ASSERT(EVP_MAC_init(impl_->context.get(), bytes, key.size(), parameters.data()) == 1);
+    RBEE_ASSERT(EVP_MAC_CTX_set_params(impl_->context.get(), parameters.data()) == 1);
+    rekey(key);
+}
+
+void KeyedDigest::rekey(std::string_view key) {
+    const auto* bytes = reinterpret_cast<const unsigned char*>(key.data());
+    RBEE_ASSERT(EVP_MAC_init(impl_->context.get(), bytes, key.size(), nullptr) == 1);
 }
 
 KeyedDigest::~KeyedDigest() = default;

@@ -2,7 +2,6 @@
 
 #include "rbee/base/assert.hpp"
 
-#include <fmt/format.h>
 #include <openssl/evp.h>
 
 #include <charconv>
@@ -35,10 +34,12 @@ Sha256 sha256(std::string_view data) {
 }
 
 std::string to_hex(const Sha256& digest) {
+    constexpr std::string_view digits = "0123456789abcdef";
     std::string out;
     out.reserve(digest.size() * 2);
     for (const std::uint8_t byte : digest) {
-        fmt::format_to(std::back_inserter(out), "{:02x}", byte);
+        out += digits[byte >> 4U];
+        out += digits[byte & 0xfU];
     }
     return out;
 }

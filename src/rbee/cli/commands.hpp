@@ -39,6 +39,10 @@ make_hives_invite(Context& context, HivesInviteOptions options);
 [[nodiscard]] std::unique_ptr<Command> make_token_list(Context& context);
 [[nodiscard]] std::unique_ptr<Command>
 make_token_revoke(Context& context, TokenRevokeOptions options);
+[[nodiscard]] std::unique_ptr<Command> make_audit_init(Context& context, AuditInitOptions options);
+[[nodiscard]] std::unique_ptr<Command>
+make_audit_verify(Context& context, AuditVerifyOptions options);
+[[nodiscard]] std::unique_ptr<Command> make_audit_show(Context& context, AuditShowOptions options);
 [[nodiscard]] std::unique_ptr<Command> make_version(Context& context);
 
 } // namespace rbee::cli

@@ -1,5 +1,6 @@
 #include "rbee/cli/options.hpp"
 
+#include "rbee/cli/audit_options.hpp"
 #include "rbee/cli/option_checks.hpp"
 
 #include <CLI/CLI.hpp>
@@ -48,6 +49,7 @@ public:
         add_hives();
         add_pki();
         add_tokens();
+        add_audit(app_, [this](auto options) { invocation_.command = std::move(options); });
         add_other();
     }
 

@@ -146,6 +146,34 @@ struct TokenRevokeOptions {
     std::string name;
 };
 
+/// Which audit log. With neither, that of every service below the base folder.
+struct AuditLogOptions {
+    std::string dir;     ///< Folder of one service's log.
+    std::string service; ///< "queen-rbee", "rbee-hive" or "llm-worker-rbee".
+};
+
+struct AuditInitOptions {
+    AuditLogOptions log;
+};
+
+struct AuditVerifyOptions {
+    AuditLogOptions log;
+    std::string key_file; ///< What `audit init` printed.
+    std::string witness;  ///< "ID:HASH" of a record that somebody remembers.
+};
+
+/// `audit show`, and `audit tail`, which begins near the end.
+struct AuditShowOptions {
+    AuditLogOptions log;
+    std::string since; ///< RFC 3339, or a length of time before now such as "2h".
+    std::string until;
+    std::string type;
+    std::string actor;
+    std::string correlation_id;
+    std::optional<std::uint32_t> last; ///< Only so many, the newest.
+    bool follow = false;
+};
+
 struct VersionOptions {};
 
 struct CompletionOptions {
@@ -176,6 +204,9 @@ struct Invocation {
         TokenNewOptions,
         TokenListOptions,
         TokenRevokeOptions,
+        AuditInitOptions,
+        AuditVerifyOptions,
+        AuditShowOptions,
         VersionOptions,
         CompletionOptions>
         command;

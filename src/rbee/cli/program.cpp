@@ -84,6 +84,15 @@ public:
     Made operator()(TokenRevokeOptions& options) const {
         return make_token_revoke(context_, std::move(options));
     }
+    Made operator()(AuditInitOptions& options) const {
+        return make_audit_init(context_, std::move(options));
+    }
+    Made operator()(AuditVerifyOptions& options) const {
+        return make_audit_verify(context_, std::move(options));
+    }
+    Made operator()(AuditShowOptions& options) const {
+        return make_audit_show(context_, std::move(options));
+    }
     Made operator()(VersionOptions&) const { return make_version(context_); }
     /// These two do not run on the loop as a whole.
     Made operator()(ChatOptions&) const { return nullptr; }

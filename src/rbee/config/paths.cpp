@@ -36,24 +36,29 @@ std::string Paths::database(std::string_view program) const {
     return data_dir_ + "/" + std::string(program) + ".db";
 }
 
-std::optional<std::string> find_config(
-    const Environment& environment, const std::function<bool(const std::string& path)>& exists
-) {
-    if (auto named = value_of(environment, "RBEE_CONFIG")) {
+std::optional<std::string>
+find_config(const ConfigQuery& query, const std::function<bool(const std::string& path)>& exists) {
+    std::string upper(query.program);
+    for (char& c : upper) {
+        c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+    }
+    if (auto named = value_of(query.environment, "RBEE_" + upper + "_CONFIG")) {
         return named;
     }
-    if (const auto home = value_of(environment, "HOME")) {
-        std::string own = *home + "/.config/rbee/config.toml";
-        if (exists(own)) {
-            return own;
-        }
+    const std::string file = "/rbee/" + std::string(query.program) + ".toml";
+    auto own = value_of(query.environment, "XDG_CONFIG_HOME");
+    if (const auto home = value_of(query.environment, "HOME"); home && !own) {
+        own = *home + "/.config";
     }
-    std::string system = "/etc/rbee/config.toml";
+    if (own && exists(*own + file)) {
+        return *own + file;
+    }
+    std::string system = "/etc" + file;
     return exists(system) ? std::optional(std::move(system)) : std::nullopt;
 }
 
-std::optional<std::string> find_config(const Environment& environment) {
-    return find_config(environment, [](const std::string& path) {
+std::optional<std::string> find_config(const ConfigQuery& query) {
+    return find_config(query, [](const std::string& path) {
         std::error_code error;
         return std::filesystem::exists(path, error);
     });

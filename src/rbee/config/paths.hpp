@@ -33,13 +33,18 @@ private:
     std::string data_dir_;
 };
 
-/// The configuration file to read: RBEE_CONFIG (taken even when it does not exist, so that a
-/// mistake shows), ~/.config/rbee/config.toml, /etc/rbee/config.toml; nothing when there is none.
-[[nodiscard]] std::optional<std::string> find_config(
-    const Environment& environment, const std::function<bool(const std::string& path)>& exists
-);
+/// The configuration file of a program such as "queen": RBEE_QUEEN_CONFIG (taken even when it does
+/// not exist, so that a mistake shows), queen.toml in $XDG_CONFIG_HOME/rbee or ~/.config/rbee, and
+/// in /etc/rbee; nothing when there is none. The variable has the program's name in it because one
+/// program starts the next with its own environment.
+struct ConfigQuery {
+    const Environment& environment;
+    std::string_view program;
+};
+[[nodiscard]] std::optional<std::string>
+find_config(const ConfigQuery& query, const std::function<bool(const std::string& path)>& exists);
 /// The same with the real file system.
-[[nodiscard]] std::optional<std::string> find_config(const Environment& environment);
+[[nodiscard]] std::optional<std::string> find_config(const ConfigQuery& query);
 
 /// `path` with a leading "~/" replaced by HOME.
 [[nodiscard]] std::string expand_home(std::string_view path, const Environment& environment);

@@ -42,11 +42,15 @@ TEST(Paths, ConfigIsLookedUpInOrder) {
     const auto none = [](const std::string&) { return false; };
     const auto system = [](const std::string& path) { return path.starts_with("/etc"); };
     const auto home = with({{"HOME", "/home/u"}});
-    EXPECT_EQ(find_config(with({{"RBEE_CONFIG", "/x.toml"}}), none), "/x.toml");
-    EXPECT_EQ(find_config(home, all), "/home/u/.config/rbee/config.toml");
-    EXPECT_EQ(find_config(home, system), "/etc/rbee/config.toml");
-    EXPECT_EQ(find_config(with({}), all), "/etc/rbee/config.toml");
-    EXPECT_EQ(find_config(home, none), std::nullopt);
+    const auto named = with({{"RBEE_QUEEN_CONFIG", "/x.toml"}});
+    EXPECT_EQ(find_config({named, "queen"}, none), "/x.toml");
+    EXPECT_EQ(find_config({named, "hive"}, none), std::nullopt) << "that is for the queen";
+    EXPECT_EQ(find_config({home, "hive"}, all), "/home/u/.config/rbee/hive.toml");
+    const auto xdg = with({{"HOME", "/home/u"}, {"XDG_CONFIG_HOME", "/cfg"}});
+    EXPECT_EQ(find_config({xdg, "queen"}, all), "/cfg/rbee/queen.toml");
+    EXPECT_EQ(find_config({home, "queen"}, system), "/etc/rbee/queen.toml");
+    EXPECT_EQ(find_config({with({}), "queen"}, all), "/etc/rbee/queen.toml");
+    EXPECT_EQ(find_config({home, "queen"}, none), std::nullopt);
 }
 
 TEST(Paths, ExpandsTheHomeFolder) {

@@ -137,6 +137,21 @@ std::size_t TomlFile::count(std::string_view name) const {
     return at == counts_.end() ? 0 : at->second;
 }
 
+std::vector<std::string> TomlFile::names_under(std::string_view prefix) const {
+    std::vector<std::string> names;
+    for (auto at = entries_.lower_bound(prefix);
+         at != entries_.end() && at->first.starts_with(prefix);
+         ++at) {
+        names.push_back(at->first);
+    }
+    return names;
+}
+
+unsigned TomlFile::line(std::string_view name) const {
+    const auto at = entries_.find(name);
+    return at == entries_.end() ? 0 : at->second.line;
+}
+
 std::vector<std::string> TomlFile::unknown() const {
     std::vector<std::string> names;
     for (const auto& [name, entry] : entries_) {
@@ -151,7 +166,7 @@ Result<void> TomlFile::check_unknown() const {
     std::string list;
     for (const std::string& name : unknown()) {
         list += list.empty() ? "" : ", ";
-        list += name + " (line " + std::to_string(entries_.find(name)->second.line) + ")";
+        list += name + " (line " + std::to_string(line(name)) + ")";
     }
     if (list.empty()) {
         return {};

@@ -40,6 +40,13 @@ public:
     /// How many tables the array `name` has.
     [[nodiscard]] std::size_t count(std::string_view name) const;
 
+    /// Names that begin with `prefix`, for tables whose names the file may choose; in alphabetical
+    /// order. Those that get() is never asked for are unknown() still.
+    [[nodiscard]] std::vector<std::string> names_under(std::string_view prefix) const;
+
+    /// Where `name` stands; 0 when it is not in the file.
+    [[nodiscard]] unsigned line(std::string_view name) const;
+
     /// Names in the file that get() never asked for, in alphabetical order. Call it last.
     [[nodiscard]] std::vector<std::string> unknown() const;
     /// An error that names unknown(), if there are any.

@@ -52,6 +52,15 @@ TEST(TomlFile, ReadsTypedValues) {
     EXPECT_EQ(file.get<std::uint16_t>("server.missing").value(), std::nullopt);
 }
 
+TEST(TomlFile, NamesUnderAPrefixAreUnknownUntilTheyAreRead) {
+    auto file = read("[a]\nx = 1\n[a.b.\"c.d\"]\ny = 2\n[a.bc]\nz = 3\n");
+    EXPECT_EQ(file.names_under("a.b."), std::vector<std::string>{"a.b.c.d.y"});
+    EXPECT_TRUE(file.names_under("b.").empty());
+    EXPECT_EQ(file.unknown().size(), 3U);
+    EXPECT_EQ(file.get<int>("a.b.c.d.y").value(), 2);
+    EXPECT_EQ(file.unknown().size(), 2U);
+}
+
 TEST(TomlFile, ErrorsNameFileLineFieldAndType) {
     const std::string text = "[server]\nport = \"8500\"\nhosts = [1]\nwhen = 2026-01-01\n";
     EXPECT_EQ(error_for<int>(text, "server.port"), "c.toml:2: server.port must be an integer");

@@ -67,6 +67,8 @@ public:
 
     [[nodiscard]] std::size_t waiting() const { return waiters_.size(); }
     [[nodiscard]] const Limits& limits() const { return limits_; }
+    /// Others from now on, for those who come; whoever waits keeps place and time.
+    void set_limits(Limits limits) { limits_ = limits; }
     /// Everybody in the line, in order.
     [[nodiscard]] const std::map<Ticket, Waiter>& line() const { return waiters_; }
 

@@ -6,6 +6,12 @@
 
 namespace rbee::domain {
 
+void CircuitBreaker::set_rules(const BreakerRules& rules) {
+    const bool first = cooldown_ == rules_.cooldown;
+    cooldown_ = first ? rules.cooldown : std::clamp(cooldown_, rules.cooldown, rules.cooldown_max);
+    rules_ = rules;
+}
+
 CircuitBreaker::Permit CircuitBreaker::peek(TimePoint now) const {
     if (state_ == State::closed || (state_ == State::open && now >= until_)) {
         return {.allowed = true};

@@ -39,6 +39,9 @@ public:
 
     explicit CircuitBreaker(BreakerRules rules) : rules_(rules), cooldown_(rules.cooldown) {}
 
+    /// From now on; an opening that has begun ends when it would have.
+    void set_rules(const BreakerRules& rules);
+
     /// Whether something may be started. A yes while half open is given once.
     [[nodiscard]] Permit admit(TimePoint now);
     /// The same question, without taking the trial.

@@ -36,6 +36,21 @@ protected:
     CircuitBreaker breaker_{rules_};
 };
 
+TEST_F(CircuitBreakerTest, Other_rules_hold_from_the_next_opening_on) {
+    open();
+    rules_.cooldown = 1min;
+    rules_.cooldown_max = 90s;
+    breaker_.set_rules(rules_);
+    EXPECT_EQ(cooldown(), 5min) << "that one had begun";
+    EXPECT_TRUE(breaker_.failed(trial(), now_, 0));
+    EXPECT_EQ(cooldown(), 90s);
+    rules_.cooldown = 10min;
+    rules_.cooldown_max = 30min;
+    breaker_.set_rules(rules_);
+    EXPECT_TRUE(breaker_.failed(trial(), now_, 0));
+    EXPECT_EQ(cooldown(), 20min);
+}
+
 TEST_F(CircuitBreakerTest, Opens_at_the_fifth_failure_within_five_minutes) {
     for (int i = 0; i < 4; ++i) {
         EXPECT_FALSE(breaker_.failed(0, now_, 0));

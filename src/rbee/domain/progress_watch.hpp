@@ -56,6 +56,9 @@ class ProgressWatch {
 public:
     ProgressWatch(TimePoint started, ProgressLimits limits);
 
+    /// From now on.
+    void set_limits(const ProgressLimits& limits) { limits_ = limits; }
+
     /// The signs at `now`, which never goes back. Tells of a stall each time as long as it lasts.
     [[nodiscard]] std::optional<Stall> look(TimePoint now, const ProgressSigns& signs);
 

@@ -59,6 +59,8 @@ public:
     explicit RestartPolicy(RestartRules rules) : rules_(rules) {}
     RestartPolicy(RestartRules rules, const History& history) : rules_(rules), history_(history) {}
 
+    /// From now on; the attempts that were used stay so.
+    void set_rules(const RestartRules& rules) { rules_ = rules; }
     /// The worker serves from `now` on.
     void ready(TimePoint now) { ready_ = now; }
     /// Its process has ended at `now`.

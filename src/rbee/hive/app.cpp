@@ -1,5 +1,6 @@
 #include "rbee/hive/app.hpp"
 
+#include "rbee/hive/live_settings.hpp"
 #include "rbee/runtime/signals.hpp"
 #include "rbee/telemetry/task_failure.hpp"
 #include "rbee/telemetry/write_behind.hpp"
@@ -27,7 +28,14 @@ std::string disk_of(const Settings& settings) {
 
 } // namespace
 
-Result<std::unique_ptr<HiveApp>> HiveApp::create(Settings settings) {
+/// What was opened for it before it was there.
+struct HiveApp::Opened {
+    telemetry::Logger log;
+    process::Listener listener;
+    std::unique_ptr<audit::Logger> audit;
+};
+
+Result<std::unique_ptr<HiveApp>> HiveApp::create(Settings settings, ReloadHooks hooks) {
     telemetry::Logger::Options options;
     options.component = "rbee-hive";
     options.format = settings.log.format;
@@ -47,25 +55,32 @@ Result<std::unique_ptr<HiveApp>> HiveApp::create(Settings settings) {
         return error_of(listener);
     }
     settings.listen.port = listener->port;
-    auto app = std::unique_ptr<HiveApp>(
-        new HiveApp(std::move(settings), std::move(*log), std::move(*listener))
-    );
+    auto audit = audit::open_service_log(settings.audit, "rbee-hive", *log);
+    if (!audit) {
+        return error_of(audit);
+    }
+    Opened opened{std::move(*log), std::move(*listener), std::move(*audit)};
+    auto app = std::unique_ptr<HiveApp>(new HiveApp(std::move(settings), std::move(opened)));
+    app->hooks_ = std::move(hooks);
+    app->config_.observe(audit::config_observer(app->audit_.get(), app->hooks_.on_config));
+    app->config_.tell();
     if (const auto loaded = app->load_tokens(); !loaded) {
         return error_of(loaded);
     }
     return app;
 }
 
-HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener listener)
-    : settings_(std::move(settings)), log_(std::move(log)), listener_(std::move(listener)),
-      models_(settings_.model_dirs), machine_(
-                                         timers_.clock(),
-                                         pool_,
-                                         {.disk_of = disk_of(settings_),
-                                          .log_dir = settings_.worker.log_dir,
-                                          .worker_backends = settings_.worker.backends,
-                                          .environment = settings_.worker.environment}
-                                     ),
+HiveApp::HiveApp(Settings settings, Opened opened)
+    : settings_(std::move(settings)), log_(std::move(opened.log)), audit_(std::move(opened.audit)),
+      listener_(std::move(opened.listener)), models_(settings_.model_dirs),
+      machine_(
+          timers_.clock(),
+          pool_,
+          {.disk_of = disk_of(settings_),
+           .log_dir = settings_.worker.log_dir,
+           .worker_backends = settings_.worker.backends,
+           .environment = settings_.worker.environment}
+      ),
       view_({timers_.clock(), registry_, models_, machine_, pool_}),
       supervisor_(
           {timers_, log_, hive_metrics_, registry_, launcher_, client_, settings_, authenticator_}
@@ -114,6 +129,11 @@ HiveApp::HiveApp(Settings settings, telemetry::Logger log, process::Listener lis
     }
     if (queen_ && settings_.queen_token.empty()) {
         tokens_.on_load([this](Secret outgoing) { queen_->set_token(std::move(outgoing)); });
+    }
+    if (audit_) {
+        worker_audit_.emplace(*audit_, settings_.node_name);
+        worker_audit_->attach(supervisor_);
+        worker_audit_->attach(start_gate_);
     }
     deaths_.attach(supervisor_); // behind all who decide about restarts
     registry_.on_rest([this](const WorkerRegistry::Entry&) { idle_.changed(); });
@@ -246,6 +266,9 @@ int HiveApp::run() {
         const telemetry::WriteBehind behind(log_, loop_.get_executor());
         loop_.run();
     }
+    if (audit_) {
+        audit_->stop(stop_reason_.value_or(""));
+    }
     log_.info("stopped", "stopped", {{"cause", stop_reason_.value_or("")}});
     log_.flush();
     return 0;
@@ -302,16 +325,28 @@ void HiveApp::begin_stop(std::string reason) {
     stopping_.notify_all();
 }
 
+void HiveApp::reload() {
+    tokens_.reload();
+    if (const auto loaded = tls_.load(); !loaded) {
+        log_.error("reload_failed", loaded.error().what, {{"part", "tls"}});
+    }
+    if (!hooks_.reread) {
+        return;
+    }
+    auto fresh = hooks_.reread();
+    config_.reload(fresh ? Result<config::Loaded>(fresh->config) : error_of(fresh), [&] {
+        apply_live(*fresh, settings_, server_, log_);
+        idle_.changed(); // workers may be due sooner
+    });
+}
+
 asio::awaitable<void> HiveApp::watch_signals() {
     runtime::Signals signals(loop_.get_executor(), {SIGTERM, SIGINT, SIGHUP});
     while (true) {
         const int signal = co_await signals.next();
         if (signal == SIGHUP) {
             service_.reloading(timers_.clock().now());
-            tokens_.reload();
-            if (const auto loaded = tls_.load(); !loaded) {
-                log_.error("reload_failed", loaded.error().what, {{"part", "tls"}});
-            }
+            reload();
             service_.ready("serving at " + own_url());
             continue;
         }

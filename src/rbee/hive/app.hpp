@@ -2,10 +2,13 @@
 
 #include "rbee/api/deadlines.hpp"
 #include "rbee/api/gate.hpp"
+#include "rbee/audit/config_events.hpp"
+#include "rbee/audit/logger.hpp"
 #include "rbee/auth/bearer.hpp"
 #include "rbee/auth/token_keeper.hpp"
 #include "rbee/base/random.hpp"
 #include "rbee/base/result.hpp"
+#include "rbee/config/live_config.hpp"
 #include "rbee/hive/adoption.hpp"
 #include "rbee/hive/death_recorder.hpp"
 #include "rbee/hive/health_monitor.hpp"
@@ -17,6 +20,7 @@
 #include "rbee/hive/launcher.hpp"
 #include "rbee/hive/machine.hpp"
 #include "rbee/hive/model_directory.hpp"
+#include "rbee/hive/option_values.hpp"
 #include "rbee/hive/queen_link.hpp"
 #include "rbee/hive/resource_check.hpp"
 #include "rbee/hive/restarter.hpp"
@@ -26,6 +30,7 @@
 #include "rbee/hive/stall_watch.hpp"
 #include "rbee/hive/start_gate.hpp"
 #include "rbee/hive/supervisor.hpp"
+#include "rbee/hive/worker_audit.hpp"
 #include "rbee/hive/worker_registry.hpp"
 #include "rbee/http/client.hpp"
 #include "rbee/http/reaper.hpp"
@@ -52,12 +57,19 @@
 
 namespace rbee::hive {
 
+/// How a running hive gets other settings.
+struct ReloadHooks {
+    std::function<Result<Settings>()> reread; ///< Settings anew; without it they stay.
+    config::ReloadObserver on_config;         ///< Hears how that went.
+};
+
 /// The program rbee-hive: its parts in the order in which they are built, and its life from bind
 /// to exit. One for each process, used from the main thread.
 class HiveApp {
 public:
     /// Binds; the socket listens when this returns. Fails with one readable line.
-    [[nodiscard]] static Result<std::unique_ptr<HiveApp>> create(Settings settings);
+    [[nodiscard]] static Result<std::unique_ptr<HiveApp>>
+    create(Settings settings, ReloadHooks hooks = {});
 
     HiveApp(const HiveApp&) = delete;
     HiveApp& operator=(const HiveApp&) = delete;
@@ -66,7 +78,8 @@ public:
     [[nodiscard]] int run();
 
 private:
-    HiveApp(Settings settings, telemetry::Logger log, process::Listener listener);
+    struct Opened;
+    HiveApp(Settings settings, Opened opened);
 
     /// With TLS: the queen must show her certificate if there is a CA for it; workers come in the
     /// clear, at a port of their own that only this machine reaches.
@@ -80,6 +93,8 @@ private:
     [[nodiscard]] Result<void> serve();
     [[nodiscard]] std::string public_url() const;
     void begin_stop(std::string reason);
+    /// Tokens, certificates and settings anew.
+    void reload();
     [[nodiscard]] std::string own_url() const;
     [[nodiscard]] boost::asio::awaitable<void> main();
     [[nodiscard]] boost::asio::awaitable<void> watch_signals();
@@ -87,6 +102,9 @@ private:
 
     Settings settings_;
     telemetry::Logger log_;
+    std::unique_ptr<audit::Logger> audit_; ///< Null when it is off.
+    ReloadHooks hooks_;
+    config::LiveConfig config_{option_rows(), settings_.config, log_};
     process::ServiceManager service_{settings_.service};
     process::Listener listener_;
     boost::asio::io_context loop_{1};
@@ -95,7 +113,9 @@ private:
     telemetry::Metrics metrics_;
     HiveMetrics hive_metrics_{metrics_};
     auth::Authenticator authenticator_;
-    auth::TokenKeeper tokens_{{authenticator_, timers_, log_}, std::move(settings_.tokens)};
+    auth::TokenKeeper tokens_{
+        {authenticator_, timers_, log_, audit_.get()}, std::move(settings_.tokens)
+    };
     api::Gate gate_{
         authenticator_,
         log_,
@@ -104,7 +124,8 @@ private:
          .prefix = "rbee_hive",
          .clock = timers_.clock(),
          .metrics_auth = settings_.metrics_auth,
-         .connections = connection_rule(settings_.tls)}
+         .connections = connection_rule(settings_.tls),
+         .audit = audit_.get()}
     };
     http::Reaper reaper_{loop_.get_executor()};
     http::Client client_{loop_.get_executor(), reaper_};
@@ -128,6 +149,7 @@ private:
          [this](Supervisor::Order order) { return spawner_.room_for(std::move(order)); }}
     };
     StallWatch stall_watch_{{timers_, log_, registry_, supervisor_, settings_.life.progress}};
+    std::optional<WorkerAudit> worker_audit_;
     DeathRecorder deaths_;
     Adoption adoption_;
     ResourceCheck resources_;

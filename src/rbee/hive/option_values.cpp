@@ -1,15 +1,13 @@
 #include "rbee/hive/option_values.hpp"
 
-#include "rbee/base/text.hpp"
-#include "rbee/config/toml_file.hpp"
+#include "rbee/audit/settings.hpp"
 #include "rbee/hive/adoption_options.hpp"
 #include "rbee/hive/restart_options.hpp"
 #include "rbee/http/edge_options.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <iterator>
+#include <string>
 #include <utility>
 
 namespace rbee::hive {
@@ -17,78 +15,28 @@ namespace {
 
 using Kind = OptionRow::Kind;
 
-std::string file_key(const OptionRow& row) {
-    if (!row.file_key.empty()) {
-        return std::string(row.file_key);
-    }
-    std::string key = "hive." + std::string(row.name);
+/// hive.<name> with '_' for '-'.
+std::string usual_key(std::string_view name) {
+    std::string key = "hive." + std::string(name);
     std::ranges::replace(key, '-', '_');
     return key;
 }
 
-std::vector<std::string> split_list(std::string_view text) {
-    std::vector<std::string> out;
-    for (const std::string_view part : split(text, ',')) {
-        if (!trim(part).empty()) {
-            out.emplace_back(trim(part));
-        }
-    }
-    return out;
-}
-
-/// The values of one row in the file; empty when it is not there.
-Result<std::vector<std::string>> from_file(config::TomlFile& file, const OptionRow& row) {
-    const std::string key = file_key(row);
-    std::vector<std::string> out;
-    if (row.kind == Kind::number) {
-        const auto value = file.get<std::uint64_t>(key);
-        if (!value) {
-            return error_of(value);
-        }
-        if (const std::optional<std::uint64_t> number = *value) {
-            out.push_back(std::to_string(*number));
-        }
-    } else if (row.kind == Kind::list) {
-        auto value = file.get<std::vector<std::string>>(key);
-        if (!value) {
-            return error_of(value);
-        }
-        out = std::move(*value).value_or(std::vector<std::string>());
-    } else {
-        auto value = file.get<std::string>(key);
-        if (!value) {
-            return error_of(value);
-        }
-        if (*value) {
-            out.push_back(std::move(**value));
-        }
-    }
-    return out;
-}
-
-/// A text or a number, as text.
-Result<std::string> any_value(config::TomlFile& file, const std::string& key) {
-    if (const auto number = file.get<std::uint64_t>(key); number && *number) {
-        return std::to_string(**number);
-    }
-    auto text = file.get<std::string>(key);
-    if (!text) {
-        return error_of(text);
-    }
-    return std::move(*text).value_or("");
-}
-
-std::vector<OptionRow> own_rows() {
+std::vector<OptionRow> own_rows() { // NOLINT(readability-function-size): a table
     return {
         {"host", "RBEE_HIVE_HOST", "Address to listen on [127.0.0.1]"},
         {"port", "RBEE_HIVE_PORT", "Port to listen on; 0 = any that is free [9200]", Kind::number},
         {"node-name", "RBEE_NODE_NAME", "Name of this node [its host name]"},
         {"public-url", "RBEE_HIVE_URL", "URL at which the queen reaches this hive"},
-        {"metrics-auth",
-         "RBEE_METRICS_AUTH",
-         "Whether /metrics needs a token with the scope metrics: on or off [off]"},
+        {.name = "metrics-auth",
+         .variable = "RBEE_METRICS_AUTH",
+         .help = "Whether /metrics needs a token with the scope metrics: on or off [off]",
+         .kind = Kind::toggle},
         {"join", "RBEE_JOIN", "https:// URL of the queen to join, at the first start"},
-        {"join-token", "RBEE_JOIN_TOKEN", "What `rbee hives invite` printed, for --join"},
+        {.name = "join-token",
+         .variable = "RBEE_JOIN_TOKEN",
+         .help = "What `rbee hives invite` printed, for --join",
+         .secret = true},
         {"tls-cert", "RBEE_HIVE_TLS_CERT", "Certificate to serve HTTPS with [that of the join]"},
         {"tls-key", "RBEE_HIVE_TLS_KEY", "Its private key, mode 0600"},
         {"tls-ca", "RBEE_HIVE_TLS_CA", "CA of the queen, who must then show her certificate"},
@@ -104,61 +52,92 @@ std::vector<OptionRow> own_rows() {
          "RBEE_WORKER_BACKENDS",
          "What the worker program supports [cpu]",
          Kind::list},
-        {"allow-remote-images",
-         "RBEE_ALLOW_REMOTE_IMAGES",
-         "Whether workers may fetch images that clients name by URL: on or off [off]"},
-        {"slots", "RBEE_SLOTS", "Requests at the same time for each worker [4]", Kind::number},
-        {"max-workers", "RBEE_MAX_WORKERS", "Workers at the same time [64]", Kind::number},
+        {.name = "allow-remote-images",
+         .variable = "RBEE_ALLOW_REMOTE_IMAGES",
+         .help = "Whether workers may fetch images that clients name by URL: on or off [off]",
+         .kind = Kind::toggle,
+         .live = true},
+        {.name = "slots",
+         .variable = "RBEE_SLOTS",
+         .help = "Requests at the same time for each worker [4]",
+         .kind = Kind::number,
+         .live = true},
+        {.name = "max-workers",
+         .variable = "RBEE_MAX_WORKERS",
+         .help = "Workers at the same time [64]",
+         .kind = Kind::number,
+         .live = true},
         {"log-dir", "RBEE_LOG_DIR", "Directory for the logs of workers [$RBEE_HOME/logs]"},
-        {"log-mb", "RBEE_WORKER_LOG_MB", "Size limit of each of them in MB [10]", Kind::number},
-        {"ram-reserve",
-         "RBEE_RAM_RESERVE_MB",
-         "Memory in MB that workers must leave [512]",
-         Kind::number},
-        {"vram-reserve", "RBEE_VRAM_RESERVE_MB", "The same on each GPU [1024]", Kind::number},
-        {"disk-reserve",
-         "RBEE_DISK_RESERVE_MB",
-         "Space in MB that must stay free where workers write their logs [100]",
-         Kind::number},
+        {.name = "log-mb",
+         .variable = "RBEE_WORKER_LOG_MB",
+         .help = "Size limit of each of them in MB [10]",
+         .kind = Kind::number,
+         .live = true},
+        {.name = "ram-reserve",
+         .variable = "RBEE_RAM_RESERVE_MB",
+         .help = "Memory in MB that workers must leave [512]",
+         .kind = Kind::number,
+         .live = true},
+        {.name = "vram-reserve",
+         .variable = "RBEE_VRAM_RESERVE_MB",
+         .help = "The same on each GPU [1024]",
+         .kind = Kind::number,
+         .live = true},
+        {.name = "disk-reserve",
+         .variable = "RBEE_DISK_RESERVE_MB",
+         .help = "Space in MB that must stay free where workers write their logs [100]",
+         .kind = Kind::number,
+         .live = true},
         {"worker-memory",
          "RBEE_WORKER_MEMORY_MB",
          "Most memory in MB for each worker, where control groups can be made; 0: no limit [0]",
          Kind::number},
-        {"gpu-temperature-max",
-         "RBEE_GPU_TEMPERATURE_MAX_C",
-         "Degrees Celsius above which no worker is started on a GPU [80]",
-         Kind::number},
-        {"cpu-pinning",
-         "RBEE_CPU_PINNING",
-         "Whether workers on the cpu are bound to the idle half of the cores: on or off [off]"},
-        {"keep-alive",
-         "RBEE_KEEP_ALIVE",
-         "How long a worker without requests is kept: 90s, 5m, 2h, forever [5m]"},
-        {"keep-alive-models",
-         "RBEE_KEEP_ALIVE_MODELS",
-         "The same for single models, as MODEL=TIME; may be repeated",
-         Kind::list},
-        {"pinned",
-         "RBEE_PINNED_MODELS",
-         "Model whose workers are always kept; may be repeated",
-         Kind::list},
-        {"health-interval",
-         "RBEE_HEALTH_INTERVAL_S",
-         "Seconds between health checks of a worker [30]",
-         Kind::number},
-        {"stall-timeout",
-         "RBEE_STALL_TIMEOUT_S",
-         "Seconds after which a worker that owes answers and does not get on is ended; 0: never "
-         "[10]",
-         Kind::number},
-        {"load-stall-timeout",
-         "RBEE_LOAD_STALL_TIMEOUT_S",
-         "The same for a model that is being loaded [30]",
-         Kind::number},
-        {"load-timeout",
-         "RBEE_LOAD_TIMEOUT_S",
-         "Seconds that loading a model may take altogether [1800]",
-         Kind::number},
+        {.name = "gpu-temperature-max",
+         .variable = "RBEE_GPU_TEMPERATURE_MAX_C",
+         .help = "Degrees Celsius above which no worker is started on a GPU [80]",
+         .kind = Kind::number,
+         .live = true},
+        {.name = "cpu-pinning",
+         .variable = "RBEE_CPU_PINNING",
+         .help = "Whether workers on the cpu are bound to the idle half of the cores: on or off "
+                 "[off]",
+         .kind = Kind::toggle,
+         .live = true},
+        {.name = "keep-alive",
+         .variable = "RBEE_KEEP_ALIVE",
+         .help = "How long a worker without requests is kept: 90s, 5m, 2h, forever [5m]",
+         .live = true},
+        {.name = "keep-alive-models",
+         .variable = "RBEE_KEEP_ALIVE_MODELS",
+         .help = "The same for single models, as MODEL=TIME; may be repeated",
+         .kind = Kind::list,
+         .live = true},
+        {.name = "pinned",
+         .variable = "RBEE_PINNED_MODELS",
+         .help = "Model whose workers are always kept; may be repeated",
+         .kind = Kind::list,
+         .live = true},
+        {.name = "health-interval",
+         .variable = "RBEE_HEALTH_INTERVAL_S",
+         .help = "Seconds between health checks of a worker [30]",
+         .kind = Kind::number,
+         .live = true},
+        {.name = "stall-timeout",
+         .variable = "RBEE_STALL_TIMEOUT_S",
+         .help = "Seconds after which a worker that owes answers and does not get on is ended; 0: "
+                 "never [10]",
+         .kind = Kind::number,
+         .live = true},
+        {.name = "load-stall-timeout",
+         .variable = "RBEE_LOAD_STALL_TIMEOUT_S",
+         .help = "The same for a model that is being loaded [30]",
+         .kind = Kind::number,
+         .live = true},
+        {.name = "load-timeout",
+         .variable = "RBEE_LOAD_TIMEOUT_S",
+         .help = "Seconds that loading a model may take altogether [1800]",
+         .kind = Kind::number,
+         .live = true},
         {"token-file", "LLORCH_API_TOKEN_FILE", "File with the bearer token, mode 0600"},
         {"tokens-file",
          "RBEE_HIVE_TOKENS_FILE",
@@ -166,11 +145,16 @@ std::vector<OptionRow> own_rows() {
         {"queen-token-file",
          "RBEE_QUEEN_TOKEN_FILE",
          "File with the token to send to the queen [that of this hive]"},
-        {"core-dumps",
-         "RBEE_CORE_DUMPS",
-         "Whether this program may leave core files, which show its secrets: on or off [off]"},
+        {.name = "core-dumps",
+         .variable = "RBEE_CORE_DUMPS",
+         .help =
+             "Whether this program may leave core files, which show its secrets: on or off [off]",
+         .kind = Kind::toggle},
         {"log-format", "LLORCH_LOG_FORMAT", "json or pretty [pretty on a terminal]"},
-        {"log-level", "LLORCH_LOG_LEVEL", "trace, debug, info, warn, error or off [info]"},
+        {.name = "log-level",
+         .variable = "LLORCH_LOG_LEVEL",
+         .help = "trace, debug, info, warn, error or off [info]",
+         .live = true},
     };
 }
 
@@ -180,103 +164,69 @@ const std::vector<OptionRow>& option_rows() {
     static const std::vector<OptionRow> rows = [] {
         std::vector<OptionRow> out = own_rows();
         std::ranges::copy(restart_rows(), std::back_inserter(out));
-        for (const OptionRow& row : adoption_rows()) {
-            out.push_back(row);
+        std::ranges::copy(adoption_rows(), std::back_inserter(out));
+        for (OptionRow& row : out) {
+            if (row.key.empty()) {
+                row.key = usual_key(row.name);
+            }
+        }
+        for (const audit::SettingRow& row : audit::setting_rows()) {
+            out.push_back(row.setting);
         }
         for (const http::EdgeSetting& edge : http::edge_settings()) {
-            const std::string_view name = std::string_view(edge.flag).substr(2);
-            out.push_back(
-                {name,
-                 edge.variable,
-                 edge.help,
-                 edge.list ? Kind::list : Kind::number,
-                 edge.file_key}
-            );
+            out.push_back(edge.setting);
+            if (edge.setting.name == "http-connections-per-source") {
+                out.back().example = "0"; // all connections come from the queen
+            }
         }
         return out;
     }();
     return rows;
 }
 
-void OptionValues::set(std::string_view name, std::vector<std::string> values) {
-    if (!values.empty()) {
-        values_.insert_or_assign(std::string(name), std::move(values));
-    }
+std::unexpected<Error> wrong(const Error& error, const config::Given& given) {
+    const bool flag = given.origin == config::Given::Origin::flag;
+    return std::unexpected(flag ? error : error.within(given.where));
 }
 
-void OptionValues::add_environment(const config::Environment& environment) {
-    for (const OptionRow& row : option_rows()) {
-        if (row.variable.empty() || values_.contains(row.name)) {
-            continue;
-        }
-        if (const auto value = environment(row.variable)) {
-            set(row.name, row.kind == Kind::list ? split_list(*value) : std::vector{*value});
-        }
-    }
-}
-
-Result<void> OptionValues::add_file(const std::string& path) {
-    auto file = config::TomlFile::load(path);
-    if (!file) {
-        return error_of(file);
-    }
-    for (const OptionRow& row : option_rows()) {
-        // Read even when a flag wins, so that a mistake in the file does not wait for its day.
-        auto values = from_file(*file, row);
-        if (!values) {
-            return error_of(values);
-        }
-        if (!values_.contains(row.name)) {
-            set(row.name, std::move(*values));
-        }
-    }
-    for (const std::string& name : file->unknown()) {
-        if (name.starts_with(restart_models_prefix)) { // models may have any name
-            auto value = any_value(*file, name);
-            if (!value) {
-                return error_of(value);
-            }
-            set(name, {std::move(*value)});
-            continue;
-        }
-        if (name.starts_with("hive.") || name.starts_with("restart.") ||
-            name.starts_with("http.")) { // other tables belong to other programs
-            return fail(Errc::invalid_argument, fmt::format("{}: unknown setting {}", path, name));
-        }
-    }
-    return {};
-}
-
-std::vector<std::string> OptionValues::names_under(std::string_view prefix) const {
-    std::vector<std::string> out;
-    for (const auto& [name, values] : values_) {
-        if (name.starts_with(prefix)) {
-            out.push_back(name);
-        }
-    }
-    return out;
+const config::Given* OptionValues::find(std::string_view name) const {
+    const auto found = values_.find(name);
+    return found == values_.end() ? nullptr : &found->second;
 }
 
 std::string OptionValues::text(std::string_view name, const std::string& fallback) const {
     const auto found = values_.find(name);
-    return found == values_.end() ? fallback : found->second.front();
+    return found == values_.end() ? fallback : found->second.texts.front();
 }
 
 std::vector<std::string> OptionValues::list(std::string_view name) const {
     const auto found = values_.find(name);
-    return found == values_.end() ? std::vector<std::string>() : found->second;
+    return found == values_.end() ? std::vector<std::string>() : found->second.texts;
 }
 
 Result<std::uint64_t> OptionValues::number(
     std::string_view name, std::uint64_t fallback, config::NumberRange range
 ) const {
     const auto found = values_.find(name);
-    return found == values_.end() ? fallback
-                                  : config::parse_number(name, found->second.front(), range);
+    if (found == values_.end()) {
+        return fallback;
+    }
+    auto value = config::parse_number(name, found->second.texts.front(), range);
+    return value ? value : wrong(value.error(), found->second);
 }
 
 Result<bool> OptionValues::on(std::string_view name) const {
-    return config::parse_switch(name, text(name, "off"));
+    const auto found = values_.find(name);
+    if (found == values_.end()) {
+        return false;
+    }
+    auto value = config::parse_switch(name, found->second.texts.front());
+    return value ? value : wrong(value.error(), found->second);
+}
+
+bool OptionValues::is_flag(std::string_view name) const {
+    const auto found = values_.find(name);
+    return found != values_.end() && found->second.origin == config::Given::Origin::flag;
 }
 
 } // namespace rbee::hive

@@ -1,7 +1,12 @@
 #include "rbee/hive/options.hpp"
 
+#include "rbee/base/text.hpp"
+#include "rbee/config/load_settings.hpp"
+#include "rbee/config/settings_text.hpp"
 #include "rbee/domain/validate.hpp"
 #include "rbee/hive/adoption_options.hpp"
+#include "rbee/hive/audit_options.hpp"
+#include "rbee/hive/join_options.hpp"
 #include "rbee/hive/option_values.hpp"
 #include "rbee/hive/resource_options.hpp"
 #include "rbee/hive/restart_options.hpp"
@@ -18,22 +23,21 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <sstream>
 #include <utility>
 
 namespace rbee::hive {
-
 namespace {
-
-constexpr std::uint64_t mb = 1'000'000;
-constexpr std::uint64_t reserve_mb_max = 1ULL << 40U;
 
 /// The arguments as CLI11 fills them.
 struct Raw {
     std::vector<std::pair<std::string_view, std::vector<std::string>>> rows;
     std::string config;
+    bool validate = false;
+    std::string print; ///< The form, or empty.
     int lifeline_fd = -1;
     TokenArguments tokens;
 };
@@ -54,7 +58,19 @@ void declare(CLI::App& app, Raw& raw) {
             option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
         }
     }
-    app.add_option("--config", raw.config, "TOML file with a table [hive] of these settings");
+    app.add_option(
+        "-c,--config",
+        raw.config,
+        "Settings file (TOML) [RBEE_HIVE_CONFIG, ~/.config/rbee/hive.toml, /etc/rbee/hive.toml]"
+    );
+    app.add_flag(
+        "--validate-config", raw.validate, "Check all settings and the files they name, and end"
+    );
+    app.add_flag(
+        "--print-config{toml}",
+        raw.print,
+        "Print a settings file with every setting and its default, or with =markdown a table"
+    );
     app.add_option("--lifeline-fd", raw.lifeline_fd, "Stop when this pipe ends");
     app.add_option("--token-fd", raw.tokens.token_fd, "Descriptor to read the bearer token from");
     app.add_option(
@@ -65,7 +81,8 @@ void declare(CLI::App& app, Raw& raw) {
     app.footer(
         "Each setting comes from its flag, its environment variable or the file, in this order.\n"
         "Token: --token-file, the systemd credential api_token, LLORCH_API_TOKEN_FILE,\n"
-        "LLORCH_API_TOKEN, $RBEE_HOME/token; the first that is there."
+        "LLORCH_API_TOKEN, $RBEE_HOME/token; the first that is there.\n"
+        "SIGHUP: settings, tokens and certificates are read again."
     );
 }
 
@@ -84,8 +101,6 @@ take(const OptionValues& values, std::string_view name, Number& into, config::Nu
 Result<void> fill_numbers(const OptionValues& values, Settings& settings) {
     std::uint64_t port = settings.listen.port;
     std::uint64_t log_mb = settings.worker.log_bytes_max / (1024ULL * 1024);
-    std::uint64_t ram_mb = settings.ram_reserve_bytes / mb;
-    std::uint64_t vram_mb = settings.vram_reserve_bytes / mb;
     const auto health = std::chrono::duration_cast<std::chrono::seconds>(settings.intervals.health);
     auto health_s = static_cast<std::uint64_t>(health.count());
     const std::array results = {
@@ -94,8 +109,6 @@ Result<void> fill_numbers(const OptionValues& values, Settings& settings) {
         take(values, "slots", settings.worker.slots, {1, 256}),
         take(values, "max-workers", settings.worker.count_max, {1, 10'000}),
         take(values, "log-mb", log_mb, {1, 10'000}),
-        take(values, "ram-reserve", ram_mb, {0, reserve_mb_max}),
-        take(values, "vram-reserve", vram_mb, {0, reserve_mb_max}),
     };
     for (const Result<void>& result : results) {
         if (!result) {
@@ -110,14 +123,12 @@ Result<void> fill_numbers(const OptionValues& values, Settings& settings) {
     settings.intervals.health_limit =
         std::min(settings.intervals.health_limit, settings.intervals.health);
     settings.worker.log_bytes_max = log_mb * 1024 * 1024;
-    settings.ram_reserve_bytes = ram_mb * mb;
-    settings.vram_reserve_bytes = vram_mb * mb;
     return {};
 }
 
 Result<void> fill_http(const OptionValues& values, http::ServerOptions& options) {
     for (const http::EdgeSetting& edge : http::edge_settings()) {
-        const std::vector<std::string> given = values.list(std::string_view(edge.flag).substr(2));
+        const std::vector<std::string> given = values.list(edge.setting.name);
         if (given.empty()) {
             continue;
         }
@@ -203,89 +214,6 @@ fill_directories(const OptionValues& values, const Surroundings& around, Setting
     return {};
 }
 
-/// Takes over what the queen gave when this hive joined her.
-Result<void> use_joined(const OptionValues& values, const JoinFolder& folder, Settings& settings) {
-    auto found = read_joined(folder);
-    if (!found) {
-        return error_of(found);
-    }
-    auto& joined = *found;
-    if (!joined) {
-        return {};
-    }
-    if (values.text("node-name", joined->name) != joined->name) {
-        return fail(
-            Errc::invalid_argument,
-            fmt::format(
-                "this hive has joined as {}: start it without another --node-name, or remove {} "
-                "and join again",
-                joined->name,
-                folder.path.string()
-            )
-        );
-    }
-    settings.node_name = joined->name;
-    settings.queen = settings.queen ? std::move(settings.queen) : joined->queen;
-    settings.queen_token = std::move(joined->token);
-    settings.queen_digest = joined->queen_token;
-    settings.tls = settings.tls.on() ? std::move(settings.tls) : folder.tls();
-    return {};
-}
-
-Result<void> order_join(
-    const OptionValues& values,
-    const Surroundings& around,
-    const JoinFolder& folder,
-    Settings& settings
-) {
-    auto queen = http::parse_endpoint(values.text("join"));
-    if (!queen) {
-        return std::unexpected(queen.error().within("join"));
-    }
-    Secret token(values.text("join-token"));
-    if (token.empty()) {
-        return fail(
-            Errc::invalid_argument, "join needs --join-token: `rbee hives invite NAME` makes one"
-        );
-    }
-    http::Endpoint reached = settings.listen;
-    std::string host_name = around.host_name;
-    if (!settings.public_url.empty()) {
-        reached = *http::parse_endpoint(settings.public_url);
-        host_name = reached.host;
-    }
-    settings.join.emplace(
-        std::move(*queen),
-        std::move(token),
-        values.text("node-name").empty() ? std::nullopt : std::optional(settings.node_name),
-        own_hosts(reached, host_name),
-        folder
-    );
-    return {};
-}
-
-Result<void> fill_tls(const OptionValues& values, const Surroundings& around, Settings& settings) {
-    settings.tls = {
-        .certificate = values.text("tls-cert"),
-        .key = values.text("tls-key"),
-        .ca = values.text("tls-ca")
-    };
-    if (const auto good = pki::check_tls_files(settings.tls); !good) {
-        return good;
-    }
-    const auto paths = config::Paths::from(around.environment);
-    // A queen who starts the hive of her own machine speaks with it in the clear.
-    if (!paths || settings.lifeline.valid()) {
-        return {};
-    }
-    const JoinFolder folder{std::filesystem::path(paths->data_dir()) / "hive"};
-    auto used = use_joined(values, folder, settings);
-    if (!used || settings.queen_digest || values.text("join").empty()) {
-        return used;
-    }
-    return order_join(values, around, folder, settings);
-}
-
 Result<void> fill_log(const OptionValues& values, const Surroundings& around, Settings& settings) {
     const auto style = telemetry::parse_log_style(
         values.text("log-format"), values.text("log-level"), around.stderr_is_terminal
@@ -297,50 +225,103 @@ Result<void> fill_log(const OptionValues& values, const Surroundings& around, Se
     return {};
 }
 
-Result<Settings> make_settings(Raw& raw, const Surroundings& around) {
+/// All that was given.
+struct Read {
     OptionValues values;
-    for (auto& [name, given] : raw.rows) {
-        raw.tokens.file_flag = raw.tokens.file_flag || (name == "token-file" && !given.empty());
-        values.set(name, std::move(given));
+    RestartTables restart_tables;
+};
+
+/// All sources of settings as one, into Settings::config.
+Result<Read> read_values(const Raw& raw, const Surroundings& around, config::Loaded& into) {
+    config::LoadQuery query{
+        .program = "hive",
+        .file = raw.config,
+        .sources = {.flags = {}, .environment = around.environment}
+    };
+    for (const auto& [name, given] : raw.rows) {
+        query.sources.flags.emplace(name, given);
     }
-    values.add_environment(around.environment);
-    if (!raw.config.empty()) {
-        if (const auto read = values.add_file(raw.config); !read) {
-            return error_of(read);
+    RestartTables tables;
+    auto loaded = config::load_settings(option_rows(), std::move(query), [&](auto& file) {
+        auto found = read_restart_tables(file);
+        if (found) {
+            tables = std::move(*found);
         }
+        return found ? Result<void>() : error_of(found);
+    });
+    if (!loaded) {
+        return error_of(loaded);
     }
-    Settings settings;
+    into = std::move(*loaded);
+    into.extras = flattened(tables);
+    return Read{OptionValues(into.values), std::move(tables)};
+}
+
+/// What a start needs, beyond what can be read as often as one likes.
+Result<void>
+fill_start(const OptionValues& values, Raw& raw, const Surroundings& around, Settings& settings) {
     settings.lifeline.reset(raw.lifeline_fd);
     settings.service = process::service_address(around.environment, ::getpid());
+    if (const auto joined = fill_join(values, around, settings); !joined) {
+        return joined;
+    }
+    raw.tokens.file_flag = values.is_flag("token-file");
+    return fill_tokens(values, raw.tokens, around, settings);
+}
+
+/// `again`: for a hive that runs already and keeps its tokens, its queen and its descriptors.
+Result<Settings> make_settings(Raw& raw, const Surroundings& around, bool again) {
+    const auto begun = std::chrono::steady_clock::now();
+    Settings settings;
+    const auto read = read_values(raw, around, settings.config);
+    if (!read) {
+        return error_of(read);
+    }
+    const OptionValues& values = read->values;
     for (const Result<void>& result : {
              fill_numbers(values, settings),
              fill_http(values, settings.http),
              fill_resources(values, settings),
-             fill_restart(values, settings.restart),
+             fill_restart(values, read->restart_tables, settings.restart),
              fill_progress_limits(values, settings.life.progress),
              fill_worker(values, around, settings.worker),
              fill_addresses(values, around, settings),
              fill_directories(values, around, settings),
-             fill_tls(values, around, settings),
+             fill_tls(values, settings),
+             again ? Result<void>() : fill_start(values, raw, around, settings),
              fill_adoption(values, around, settings),
-             fill_tokens(values, raw.tokens, around, settings),
              fill_log(values, around, settings),
+             fill_audit(values, settings.audit),
          }) {
         if (!result) {
             return error_of(result);
         }
     }
+    settings.worker.environment =
+        audit::with_settings(std::move(settings.worker.environment), settings.audit);
+    settings.config.took = std::chrono::duration_cast<std::chrono::microseconds>(
+        std::chrono::steady_clock::now() - begun
+    );
     return settings;
 }
 
-} // namespace
-
-CommandLine
-parse_command_line(const std::vector<std::string>& arguments, const Surroundings& around) {
+CommandLine complaint(std::string_view what) {
     CommandLine out;
+    out.exit_code = 1;
+    out.text = fmt::format("rbee-hive: {}\n", what);
+    return out;
+}
+
+CommandLine answer(std::string text) {
+    CommandLine out;
+    out.text = std::move(text);
+    return out;
+}
+
+/// Fills `raw`, or says what ends the program before anything else is looked at.
+std::optional<CommandLine> parse(const std::vector<std::string>& arguments, Raw& raw) {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend()); // as CLI11 wants it
     CLI::App app("Runs the workers of one machine.");
-    Raw raw;
     declare(app, raw);
     try {
         app.parse(std::move(reversed));
@@ -348,18 +329,42 @@ parse_command_line(const std::vector<std::string>& arguments, const Surroundings
         std::ostringstream text;
         std::ostringstream problem;
         const bool asked = app.exit(error, text, problem) == 0;
-        out.exit_code = asked ? 0 : 1;
-        out.text = asked ? text.str() : "rbee-hive: " + problem.str();
-        return out;
+        return asked ? answer(text.str()) : complaint(trim(problem.str()));
     }
-    auto settings = make_settings(raw, around);
+    return std::nullopt;
+}
+
+} // namespace
+
+CommandLine
+parse_command_line(const std::vector<std::string>& arguments, const Surroundings& around) {
+    Raw raw;
+    if (auto ended = parse(arguments, raw)) {
+        return std::move(*ended);
+    }
+    CommandLine out;
+    out.validate_only = raw.validate;
+    if (!raw.print.empty()) {
+        auto text = config::printed_settings(
+            raw.print, option_rows(), {"rbee-hive", "hive"}, restart_example
+        );
+        return text ? answer(std::move(*text)) : complaint(text.error().what);
+    }
+    auto settings = make_settings(raw, around, false);
     if (!settings) {
-        out.exit_code = 1;
-        out.text = fmt::format("rbee-hive: {}\n", settings.error().what);
-        return out;
+        return complaint(settings.error().what);
     }
     out.settings = std::move(*settings);
     return out;
+}
+
+Result<Settings>
+read_settings_again(const std::vector<std::string>& arguments, const Surroundings& around) {
+    Raw raw;
+    if (const auto ended = parse(arguments, raw)) {
+        return fail(Errc::invalid_argument, ended->text);
+    }
+    return make_settings(raw, around, true);
 }
 
 std::string safe_node_name(std::string_view name) {

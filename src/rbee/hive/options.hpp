@@ -24,6 +24,7 @@ struct CommandLine {
     std::optional<Settings> settings;
     int exit_code = 0;
     std::string text; ///< For standard output when exit_code is 0, else for standard error.
+    bool validate_only = false; ///< Nothing shall be started with the settings.
 };
 
 /// Reads the arguments (without the program's name), the environment and the configuration file;
@@ -31,6 +32,11 @@ struct CommandLine {
 /// (behaviour.md 8.3): only loopback may do without one.
 [[nodiscard]] CommandLine
 parse_command_line(const std::vector<std::string>& arguments, const Surroundings& around);
+
+/// The settings of a hive that runs already, read again from the same sources; without tokens, the
+/// queen that was joined, and descriptors, all of which it keeps. Fails with what is wrong.
+[[nodiscard]] Result<Settings>
+read_settings_again(const std::vector<std::string>& arguments, const Surroundings& around);
 
 /// `name` with everything that a node name must not hold replaced by '-', or "localhost".
 [[nodiscard]] std::string safe_node_name(std::string_view name);

@@ -169,6 +169,24 @@ TEST(HiveOptions, Core_files_are_off_unless_asked_for) {
     EXPECT_EQ(parse_command_line({"--core-dumps", "maybe"}, around()).exit_code, 1);
 }
 
+TEST(HiveOptions, Reading_again_leaves_tokens_and_descriptors_alone) {
+    const std::string path = testing::TempDir() + "hive-again.toml";
+    std::ofstream(path) << "[hive]\nmax_workers = 3\n";
+    const std::vector<std::string> arguments = {
+        "--config", path, "--token-fd", "4242", "--lifeline-fd", "4243"
+    };
+    const auto again = read_settings_again(arguments, around());
+    std::ofstream(path) << "[hive]\nmax_workers = 0\n";
+    const auto wrong = read_settings_again(arguments, around());
+    std::filesystem::remove(path);
+    ASSERT_TRUE(again) << again.error().what;
+    EXPECT_EQ(again->worker.count_max, 3U);
+    EXPECT_FALSE(again->lifeline.valid()) << "it would be closed with these settings";
+    EXPECT_EQ(again->config.path, path);
+    ASSERT_FALSE(wrong);
+    EXPECT_THAT(wrong.error().what, testing::HasSubstr(path + ":2: max-workers must be"));
+}
+
 TEST(HiveOptions, Help_and_version_are_answers) {
     EXPECT_EQ(parse_command_line({"--version"}, around()).text, "rbee-hive " RBEE_VERSION "\n");
     const auto help = parse_command_line({"--help"}, around());

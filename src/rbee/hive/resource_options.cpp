@@ -55,12 +55,14 @@ Result<void> fill_resources(const OptionValues& values, Settings& settings) {
     if (auto idle = fill_idle(values, settings.idle); !idle) {
         return idle;
     }
+    const auto ram = bytes_of(values, "ram-reserve", settings.ram_reserve_bytes);
+    const auto vram = bytes_of(values, "vram-reserve", settings.vram_reserve_bytes);
     const auto disk = bytes_of(values, "disk-reserve", settings.disk_reserve_bytes);
     const auto memory = bytes_of(values, "worker-memory", settings.worker.memory_bytes_max);
     const auto degrees =
         values.number("gpu-temperature-max", settings.gpu_temperature_max_c, {1, 1000});
     const auto pinning = values.on("cpu-pinning");
-    for (const Result<std::uint64_t>* number : {&disk, &memory, &degrees}) {
+    for (const Result<std::uint64_t>* number : {&ram, &vram, &disk, &memory, &degrees}) {
         if (!*number) {
             return error_of(*number);
         }
@@ -74,6 +76,8 @@ Result<void> fill_resources(const OptionValues& values, Settings& settings) {
             fmt::format("worker-memory must be 0 or at least {}", worker_memory_mb_min)
         );
     }
+    settings.ram_reserve_bytes = *ram;
+    settings.vram_reserve_bytes = *vram;
     settings.disk_reserve_bytes = *disk;
     settings.worker.memory_bytes_max = *memory;
     settings.gpu_temperature_max_c = static_cast<std::uint32_t>(*degrees);

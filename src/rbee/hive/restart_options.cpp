@@ -9,6 +9,8 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace rbee::hive {
 namespace {
@@ -18,8 +20,13 @@ using Kind = OptionRow::Kind;
 constexpr std::uint64_t day_s = 86'400;
 constexpr std::uint64_t day_ms = day_s * 1000;
 
-/// Gives the text of a setting by its key in [restart]; nothing when it was not given.
-using Lookup = std::function<std::optional<std::string>(std::string_view key)>;
+/// In the names of settings: the table for all models, and those for single ones.
+constexpr std::string_view table = "restart.";
+constexpr std::string_view tables = "restart.models.";
+constexpr std::string_view enabled_key = "enabled";
+
+/// Gives a setting by its key in [restart]; null when it was not given.
+using Lookup = std::function<const config::Given*(std::string_view key)>;
 
 struct Setting {
     std::string_view key; ///< In the table [restart].
@@ -136,21 +143,23 @@ constexpr std::array numbers = {
 
 /// Changes what was given; `where` stands before the names in errors.
 Result<void> apply(const Lookup& given, std::string_view where, RestartRuleSet& rules) {
-    if (const auto text = given("enabled")) {
-        const auto on = config::parse_switch(fmt::format("{}enabled", where), *text);
+    if (const config::Given* value = given(enabled_key)) {
+        const auto on =
+            config::parse_switch(fmt::format("{}{}", where, enabled_key), value->text());
         if (!on) {
-            return error_of(on);
+            return wrong(on.error(), *value);
         }
         rules.restart.enabled = *on;
     }
     for (const Setting& setting : numbers) {
-        if (const auto text = given(setting.key)) {
-            const auto value =
-                config::parse_number(fmt::format("{}{}", where, setting.key), *text, setting.range);
-            if (!value) {
-                return error_of(value);
+        if (const config::Given* value = given(setting.key)) {
+            const auto number = config::parse_number(
+                fmt::format("{}{}", where, setting.key), value->text(), setting.range
+            );
+            if (!number) {
+                return wrong(number.error(), *value);
             }
-            setting.put(rules, *value);
+            setting.put(rules, *number);
         }
     }
     if (rules.restart.base > rules.restart.max) {
@@ -167,60 +176,87 @@ Result<void> apply(const Lookup& given, std::string_view where, RestartRuleSet& 
     return {};
 }
 
-bool known_key(std::string_view key) {
-    return key == "enabled" || std::ranges::find(numbers, key, &Setting::key) != numbers.end();
+/// The row for a key of [restart]; null for a name that is none.
+const OptionRow* row_of(std::string_view key) {
+    static const std::vector<OptionRow> rows = restart_rows();
+    const auto found = std::ranges::find_if(rows, [key](const OptionRow& row) {
+        return std::string_view(row.key).substr(table.size()) == key;
+    });
+    return found == rows.end() ? nullptr : &*found;
 }
 
 } // namespace
 
 std::vector<OptionRow> restart_rows() {
     std::vector<OptionRow> rows = {
-        {"restart",
-         "RBEE_RESTART",
-         "Whether workers that ended unasked are started again: on or off [on]",
-         Kind::text,
-         "restart.enabled"},
+        {.name = "restart",
+         .variable = "RBEE_RESTART",
+         .help = "Whether workers that ended unasked are started again: on or off [on]",
+         .kind = Kind::toggle,
+         .key = fmt::format("{}{}", table, enabled_key),
+         .live = true},
     };
-    static const std::vector<std::string> keys = [] {
-        std::vector<std::string> out;
-        out.reserve(numbers.size());
-        for (const Setting& setting : numbers) {
-            out.push_back(fmt::format("restart.{}", setting.key));
-        }
-        return out;
-    }();
-    for (std::size_t i = 0; i < numbers.size(); ++i) {
-        const Setting& one = numbers.at(i);
-        rows.push_back({one.flag, one.variable, one.help, Kind::number, keys.at(i)});
+    for (const Setting& one : numbers) {
+        rows.push_back(
+            {.name = one.flag,
+             .variable = one.variable,
+             .help = one.help,
+             .kind = Kind::number,
+             .key = fmt::format("{}{}", table, one.key),
+             .live = true}
+        );
     }
     return rows;
 }
 
-Result<void> fill_restart(const OptionValues& values, RestartSettings& settings) {
-    const auto given = [&values](std::string_view name) {
-        const std::string text = values.text(name);
-        return text.empty() ? std::nullopt : std::optional(text);
+Result<RestartTables> read_restart_tables(config::TomlFile& file) {
+    RestartTables out;
+    for (const std::string& name : file.names_under(tables)) {
+        // A model may have dots in its name, a key has none.
+        const std::size_t dot = name.rfind('.');
+        const std::string model = name.substr(0, dot).substr(std::min(tables.size(), dot));
+        const OptionRow* row = row_of(std::string_view(name).substr(dot + 1));
+        if (model.empty() || row == nullptr) {
+            continue; // unknown, as whoever reads the file will say
+        }
+        auto value = config::read_from_file(file, *row, name);
+        if (!value) {
+            return error_of(value);
+        }
+        if (std::optional<config::Given>& given = *value) {
+            out[model].insert_or_assign(name.substr(dot + 1), std::move(*given));
+        }
+    }
+    return out;
+}
+
+std::map<std::string, std::string> flattened(const RestartTables& models) {
+    std::map<std::string, std::string> out;
+    for (const auto& [model, values] : models) {
+        for (const auto& [key, given] : values) {
+            out[fmt::format("{}\"{}\".{}", tables, model, key)] = given.text();
+        }
+    }
+    return out;
+}
+
+Result<void>
+fill_restart(const OptionValues& values, const RestartTables& models, RestartSettings& settings) {
+    const Lookup of_all = [&values](std::string_view key) {
+        const OptionRow* row = row_of(key);
+        return row == nullptr ? nullptr : values.find(row->name);
     };
-    const Lookup of_all = [&given](std::string_view key) {
-        const auto setting = std::ranges::find(numbers, key, &Setting::key);
-        return given(setting == numbers.end() ? std::string_view("restart") : setting->flag);
-    };
-    if (auto applied = apply(of_all, "restart.", settings.all); !applied) {
+    if (auto applied = apply(of_all, table, settings.all); !applied) {
         return applied;
     }
     // What single models change is on top of what is true for all.
-    for (const std::string& name : values.names_under(restart_models_prefix)) {
-        const auto dot = name.rfind('.');
-        const std::string model =
-            name.substr(0, dot).substr(std::min(restart_models_prefix.size(), dot));
-        if (model.empty() || !known_key(std::string_view(name).substr(dot + 1))) {
-            return fail(Errc::invalid_argument, fmt::format("unknown setting {}", name));
-        }
-        const std::string where = fmt::format("{}{}.", restart_models_prefix, model);
-        const Lookup of_model = [&](std::string_view key) {
-            return given(fmt::format("{}{}", where, key));
+    for (const auto& [model, given] : models) {
+        const Lookup of_model = [&given](std::string_view key) {
+            const auto found = given.find(key);
+            return found == given.end() ? nullptr : &found->second;
         };
         RestartRuleSet& rules = settings.models.try_emplace(model, settings.all).first->second;
+        const std::string where = fmt::format("{}\"{}\".", tables, model);
         if (auto applied = apply(of_model, where, rules); !applied) {
             return applied;
         }

@@ -141,6 +141,7 @@ void Restarter::decide(const SlotPtr& slot, ExitKind kind, const std::string& ho
     }
     const std::uint64_t trial = std::exchange(slot->trial, 0);
     const TimePoint now = with_.timers.clock().now();
+    slot->policy.set_rules(rules_of(*order).restart); // which a reload may have changed
     const domain::RestartDecision next = slot->policy.exited(kind, now, with_.random());
     if (kind == ExitKind::configuration) {
         with_.gate.abandoned(*order, trial);

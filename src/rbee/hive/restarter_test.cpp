@@ -178,6 +178,26 @@ TEST_F(RestarterTest, A_crashed_worker_comes_back_after_a_second_under_its_id) {
     EXPECT_TRUE(lines_->contains("worker_restart_scheduled"));
 }
 
+TEST_F(RestarterTest, Other_rules_hold_for_workers_that_run) {
+    const std::string id = spawn();
+    die();
+    timers_.advance(1s);
+    ready(id);
+    settings_.restart.all.restart.base = 5s;
+    settings_.restart.all.restart.attempts_max = 2;
+    die();
+    EXPECT_THAT(info(id).reason, testing::HasSubstr("restart 2 of 2"));
+    timers_.advance(9s);
+    EXPECT_EQ(starts(), 2U);
+    timers_.advance(1s);
+    EXPECT_EQ(starts(), 3U);
+    settings_.restart.all.restart.enabled = false;
+    ready(id);
+    die();
+    timers_.advance(1h);
+    EXPECT_EQ(starts(), 3U);
+}
+
 TEST_F(RestarterTest, Delays_double_and_after_three_restarts_the_breaker_opens) {
     const std::string id = spawn();
     for (const auto delay : {1s, 2s, 4s}) {

@@ -1,9 +1,11 @@
 #pragma once
 
+#include "rbee/audit/settings.hpp"
 #include "rbee/auth/token_keeper.hpp"
 #include "rbee/base/clock.hpp"
 #include "rbee/base/secret.hpp"
 #include "rbee/base/unique_fd.hpp"
+#include "rbee/config/live_config.hpp"
 #include "rbee/domain/progress_watch.hpp"
 #include "rbee/hive/join.hpp"
 #include "rbee/hive/port_range.hpp"
@@ -101,8 +103,10 @@ struct Settings {
     std::optional<Sha256> queen_digest; ///< SHA-256 of the token that the queen calls with.
     bool core_dumps = false;            ///< This process may leave core files.
     process::ServiceAddress service;    ///< Who started this hive and wants to hear of it.
-    UniqueFd lifeline; ///< Its end of file means that who started this hive has died.
+    UniqueFd lifeline;     ///< Its end of file means that who started this hive has died.
+    audit::Settings audit; ///< Workers keep theirs in the same way.
     telemetry::LogStyle log;
+    config::Loaded config; ///< Where all this came from.
 };
 
 } // namespace rbee::hive

@@ -114,7 +114,7 @@ asio::awaitable<Result<Model>> SpawnService::find_model(const api::SpawnRequest*
 }
 
 asio::awaitable<Checked<api::WorkerInfo>>
-SpawnService::attempt(api::SpawnRequest request, std::string correlation_id) {
+SpawnService::attempt(api::SpawnRequest request, std::string correlation_id, std::string actor) {
     if (const auto room = check_room(); !room) {
         co_return refused(room.error());
     }
@@ -132,6 +132,7 @@ SpawnService::attempt(api::SpawnRequest request, std::string correlation_id) {
         .slots = request.slots.value_or(with_.settings.worker.slots),
         .engine_args = std::move(request.engine_args),
         .correlation_id = std::move(correlation_id),
+        .actor = std::move(actor),
     };
     co_return co_await place_and_start(std::move(order), request.device);
 }
@@ -193,9 +194,10 @@ asio::awaitable<Checked<api::WorkerInfo>> SpawnService::spawn_like(Supervisor::O
 }
 
 asio::awaitable<Checked<api::WorkerInfo>>
-SpawnService::spawn(api::SpawnRequest request, std::string correlation_id) {
+SpawnService::spawn(api::SpawnRequest request, std::string correlation_id, std::string actor) {
     const telemetry::Logger log = with_.log.with_correlation(correlation_id);
-    auto outcome = co_await attempt(std::move(request), std::move(correlation_id));
+    auto outcome =
+        co_await attempt(std::move(request), std::move(correlation_id), std::move(actor));
     if (!outcome) {
         const Error& error = outcome.error().error;
         const std::string code = api::wire_code_of(error);

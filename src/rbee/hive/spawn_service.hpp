@@ -39,9 +39,10 @@ public:
 
     explicit SpawnService(Dependencies dependencies) : with_(dependencies) {}
 
-    /// The worker that was started; it is loading. A refusal says what to change.
+    /// The worker that was started; it is loading. A refusal says what to change. `actor` is who
+    /// asked for it, for the audit log.
     [[nodiscard]] boost::asio::awaitable<Checked<api::WorkerInfo>>
-    spawn(api::SpawnRequest request, std::string correlation_id);
+    spawn(api::SpawnRequest request, std::string correlation_id, std::string actor = {});
     /// Another worker by the order of one that is there, on the same device.
     [[nodiscard]] boost::asio::awaitable<Checked<api::WorkerInfo>>
     spawn_like(Supervisor::Order order);
@@ -50,7 +51,7 @@ public:
 
 private:
     [[nodiscard]] boost::asio::awaitable<Checked<api::WorkerInfo>>
-    attempt(api::SpawnRequest request, std::string correlation_id);
+    attempt(api::SpawnRequest request, std::string correlation_id, std::string actor);
     [[nodiscard]] boost::asio::awaitable<Checked<Place>>
     place(Supervisor::Order order, std::optional<std::uint32_t> device);
     [[nodiscard]] boost::asio::awaitable<Checked<api::WorkerInfo>>

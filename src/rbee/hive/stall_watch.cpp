@@ -61,6 +61,7 @@ void StallWatch::look_at(const WorkerRegistry::Entry& entry) {
     };
     const auto [at, fresh] =
         watches_.try_emplace(Key(entry.info.id, entry.generation), now, with_.limits);
+    at->second.set_limits(with_.limits); // which a reload may have changed
     if (const auto stall = at->second.look(now, signs)) {
         with_.supervisor.abort_stalled(entry.info.id, stall->describe(signs), stall->still);
     }

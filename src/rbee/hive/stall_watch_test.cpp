@@ -135,6 +135,18 @@ TEST_F(StallWatchTest, A_stuck_loop_is_aborted_and_after_5_s_killed) {
     EXPECT_EQ(report->pulse->busy, 1U);
 }
 
+TEST_F(StallWatchTest, Another_limit_holds_for_workers_that_run) {
+    spawn_ready();
+    activity().busy = 1;
+    pass(5s);
+    settings_.life.progress.stall = 20s;
+    pass(10s);
+    EXPECT_THAT(signals(), testing::IsEmpty());
+    settings_.life.progress.stall = 15s;
+    pass(2s);
+    EXPECT_THAT(signals(), testing::ElementsAre(SIGABRT, SIGCONT));
+}
+
 TEST_F(StallWatchTest, A_working_loop_is_left_alone) {
     spawn_ready();
     activity().busy = 1;

@@ -38,9 +38,13 @@ const domain::BreakerRules& StartGate::rules_of(const Supervisor::Order& order) 
 }
 
 StartGate::Breaker& StartGate::breaker_of(const Supervisor::Order& order) {
-    return breakers_
-        .try_emplace(key_of(order), domain::CircuitBreaker(rules_of(order)), std::string())
-        .first->second;
+    const domain::BreakerRules& rules = rules_of(order);
+    const auto [at, fresh] =
+        breakers_.try_emplace(key_of(order), domain::CircuitBreaker(rules), std::string());
+    if (!fresh) {
+        at->second.state.set_rules(rules); // which a reload may have changed
+    }
+    return at->second;
 }
 
 const StartGate::Hopeless* StartGate::hopeless_of(const Supervisor::Order& order) const {
@@ -123,6 +127,7 @@ void StartGate::opened(const Supervisor::Order& order, Breaker& breaker, const s
     breaker.cause = cause;
     with_.metrics.breaker_activated();
     const TimePoint now = with_.clock.now();
+    const std::int64_t cooldown_s = seconds_until(breaker.state.peek(now).retry_at, now);
     with_.log.error(
         "circuit_breaker_opened",
         "workers keep failing; none is started until the cooldown is over",
@@ -130,9 +135,18 @@ void StartGate::opened(const Supervisor::Order& order, Breaker& breaker, const s
          {"backend", order.backend},
          {"device", order.device},
          {"cause", cause},
-         {"cooldown_s", seconds_until(breaker.state.peek(now).retry_at, now)}}
+         {"cooldown_s", cooldown_s}}
     );
+    if (turned_) {
+        turned_({order, true, cause, cooldown_s});
+    }
     changed();
+}
+
+void StartGate::tell_closed(const Supervisor::Order& order, std::string_view cause) const {
+    if (turned_) {
+        turned_({order, false, cause});
+    }
 }
 
 void StartGate::succeeded(const Supervisor::Order& order, std::uint64_t trial) {
@@ -143,6 +157,7 @@ void StartGate::succeeded(const Supervisor::Order& order, std::uint64_t trial) {
             "workers can be started again",
             {{"model", order.model.name}, {"backend", order.backend}, {"device", order.device}}
         );
+        tell_closed(order, "workers can be started again");
         changed();
     }
 }
@@ -177,6 +192,7 @@ void StartGate::close(const Supervisor::Order& order) {
             "closed by hand",
             {{"model", order.model.name}, {"backend", order.backend}, {"device", order.device}}
         );
+        tell_closed(order, "closed by hand");
     }
     found->second.state.close();
     changed();

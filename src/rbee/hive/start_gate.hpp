@@ -14,6 +14,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -60,6 +61,15 @@ public:
     /// Somebody closes it by hand.
     void close(const Supervisor::Order& order);
 
+    /// A breaker that opens or closes. Valid during the call only.
+    struct Turn {
+        const Supervisor::Order& order;
+        bool open = false;
+        std::string_view cause;
+        std::int64_t cooldown_s = 0; ///< Until the next trial, when it opens.
+    };
+    /// Hears of each. At most one observer.
+    void on_turn(std::function<void(const Turn&)> observer) { turned_ = std::move(observer); }
     /// Hears that starts may have become possible, or impossible. Any number of observers.
     void on_change(std::function<void()> observer) { observers_.push_back(std::move(observer)); }
 
@@ -79,6 +89,7 @@ private:
     [[nodiscard]] const domain::BreakerRules& rules_of(const Supervisor::Order& order) const;
     [[nodiscard]] const Hopeless* hopeless_of(const Supervisor::Order& order) const;
     void opened(const Supervisor::Order& order, Breaker& breaker, const std::string& cause);
+    void tell_closed(const Supervisor::Order& order, std::string_view cause) const;
     void changed();
     void forget_idle();
 
@@ -86,6 +97,7 @@ private:
     std::map<Key, Breaker> breakers_;
     std::map<Key, Hopeless> hopeless_;
     std::vector<std::function<void()>> observers_;
+    std::function<void(const Turn&)> turned_;
 };
 
 } // namespace rbee::hive

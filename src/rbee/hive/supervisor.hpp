@@ -63,6 +63,7 @@ public:
         std::uint32_t slots = 1;
         std::vector<std::string> engine_args;
         std::string correlation_id;      ///< Of the request that asked, for the log.
+        std::string actor = {};          ///< Who asked, such as "token:1a2b3c"; empty: the program.
         std::vector<unsigned> cpus = {}; ///< Processors it is bound to; empty: all.
         /// Of what it is started from. The same would fail again if it failed for what it is.
         std::string fingerprint = {};
@@ -113,6 +114,10 @@ public:
     /// Where workers report to; known once the hive listens.
     void set_hive_url(std::string url) { hive_url_ = std::move(url); }
     [[nodiscard]] const std::string& hive_url() const { return hive_url_; }
+    /// Hears of each process that was started, with its worker as the registry has it.
+    void on_start(std::function<void(const api::WorkerInfo&, const Order&)> observer) {
+        start_observers_.push_back(std::move(observer));
+    }
     /// Observers are called in the order in which they came. None may stop or start workers of
     /// this supervisor inside the call, except by respawn().
     void on_exit(std::function<void(const ExitReport&)> observer) {
@@ -229,6 +234,7 @@ private:
 
     Dependencies with_;
     std::string hive_url_;
+    std::vector<std::function<void(const api::WorkerInfo&, const Order&)>> start_observers_;
     std::vector<std::function<void(const ExitReport&)>> exit_observers_;
     std::vector<std::function<void(const std::string&)>> dying_observers_;
     std::vector<std::function<void(const std::string&)>> ready_observers_;

@@ -181,7 +181,11 @@ Result<api::WorkerInfo> Supervisor::start(const Order& order, std::string id) {
         );
     orders_.insert_or_assign(worker->id, order);
     enter(worker, std::move(info));
-    return with_.registry.find(worker->id)->info;
+    const api::WorkerInfo& entered = with_.registry.find(worker->id)->info;
+    for (const auto& observer : start_observers_) {
+        observer(entered, order);
+    }
+    return entered;
 }
 
 void Supervisor::enter(const RunningPtr& worker, api::WorkerInfo info) {

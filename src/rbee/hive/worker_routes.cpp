@@ -98,7 +98,9 @@ asio::awaitable<void> HiveRoutes::spawn(http::Exchange& exchange) {
         co_await api::respond_error(exchange, request.error());
         co_return;
     }
-    auto started = co_await with_.spawner.spawn(std::move(*request), exchange.correlation_id());
+    auto started = co_await with_.spawner.spawn(
+        std::move(*request), exchange.correlation_id(), exchange.actor
+    );
     if (!started) {
         co_await respond_refusal(exchange, std::move(started.error()));
         co_return;

@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace rbee::http {
@@ -27,11 +28,11 @@ Source::Source(const sockaddr_storage& peer) {
 }
 
 bool SourceCounter::enter(const Source& source) {
-    if (limit_ == 0 || !source.known()) {
+    if (!source.known()) {
         return true;
     }
-    std::size_t& open = open_[source];
-    if (open >= limit_) {
+    std::size_t& open = open_[source]; // counted without a limit too: one may come by a reload
+    if (limit_ != 0 && open >= limit_) {
         return false;
     }
     ++open;
@@ -46,10 +47,11 @@ void SourceCounter::leave(const Source& source) {
 }
 
 bool ByteBudget::Share::take(std::uint64_t bytes) {
-    if (bytes > budget_.left_) {
+    const std::uint64_t left = budget_.max_ - std::min(budget_.max_, budget_.taken_);
+    if (bytes > left) {
         return false;
     }
-    budget_.left_ -= bytes;
+    budget_.taken_ += bytes;
     taken_ += bytes;
     return true;
 }

@@ -33,6 +33,8 @@ public:
     /// False when the source has its limit already; else leave() must follow.
     [[nodiscard]] bool enter(const Source& source);
     void leave(const Source& source);
+    /// For connections to come.
+    void set_limit(std::size_t limit) { limit_ = limit; }
 
 private:
     std::size_t limit_;
@@ -42,7 +44,7 @@ private:
 /// The memory that request bodies of all connections may take together. Belongs to one event loop.
 class ByteBudget {
 public:
-    explicit ByteBudget(std::uint64_t bytes_max) : left_(bytes_max) {}
+    explicit ByteBudget(std::uint64_t bytes_max) : max_(bytes_max) {}
     ByteBudget(const ByteBudget&) = delete;
     ByteBudget& operator=(const ByteBudget&) = delete;
 
@@ -52,7 +54,7 @@ public:
         explicit Share(ByteBudget& budget) : budget_(budget) {}
         Share(const Share&) = delete;
         Share& operator=(const Share&) = delete;
-        ~Share() { budget_.left_ += taken_; }
+        ~Share() { budget_.taken_ -= taken_; }
         /// False, with nothing taken, when that much is not left.
         [[nodiscard]] bool take(std::uint64_t bytes);
 
@@ -61,8 +63,12 @@ public:
         std::uint64_t taken_ = 0;
     };
 
+    /// Another size. What is taken stays taken, even where it is more than that.
+    void resize(std::uint64_t bytes_max) { max_ = bytes_max; }
+
 private:
-    std::uint64_t left_;
+    std::uint64_t max_;
+    std::uint64_t taken_ = 0;
 };
 
 } // namespace rbee::http

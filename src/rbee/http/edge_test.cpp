@@ -191,6 +191,21 @@ TEST(ByteBudget, GivesBackWhatAShareTook) {
     EXPECT_TRUE(all.take(10));
 }
 
+TEST(ByteBudget, MayShrinkBelowWhatIsTaken) {
+    ByteBudget budget(10);
+    {
+        ByteBudget::Share one(budget);
+        EXPECT_TRUE(one.take(8));
+        budget.resize(5);
+        EXPECT_FALSE(one.take(1));
+        budget.resize(9);
+        EXPECT_TRUE(one.take(1));
+    }
+    ByteBudget::Share all(budget);
+    EXPECT_FALSE(all.take(10));
+    EXPECT_TRUE(all.take(9));
+}
+
 TEST(EdgeOptions, TakeTextAndNameTheFlagOfABadOne) {
     ServerOptions options;
     const std::vector<std::pair<std::string, std::string>> good = {
@@ -201,15 +216,16 @@ TEST(EdgeOptions, TakeTextAndNameTheFlagOfABadOne) {
         {"--cors-origin", "https://chat.lan:8443,*"},
     };
     for (const EdgeSetting& setting : edge_settings()) {
-        EXPECT_TRUE(std::string(setting.file_key).starts_with("http."));
+        const std::string own_flag = "--" + std::string(setting.setting.name);
+        EXPECT_TRUE(setting.setting.key.starts_with("http."));
         for (const auto& [flag, text] : good) {
-            if (flag == setting.flag) {
+            if (flag == own_flag) {
                 EXPECT_TRUE(setting.apply(options, text).has_value()) << flag;
             }
         }
         const auto bad = setting.apply(options, "x/y");
-        ASSERT_FALSE(bad.has_value()) << setting.flag;
-        EXPECT_THAT(bad.error().what, HasSubstr(setting.flag));
+        ASSERT_FALSE(bad.has_value()) << own_flag;
+        EXPECT_THAT(bad.error().what, HasSubstr(own_flag));
     }
     EXPECT_EQ(options.idle_limit, std::chrono::seconds(7));
     EXPECT_EQ(options.bodies_bytes_max, 3ULL << 20U);

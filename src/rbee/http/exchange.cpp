@@ -168,11 +168,23 @@ asio::awaitable<Result<void>> Exchange::send(std::span<const asio::const_buffer>
     co_return sent;
 }
 
+asio::awaitable<std::optional<Response>> Exchange::other_answer() {
+    const auto wait = std::exchange(before_begin, {});
+    auto instead = co_await wait();
+    co_return instead;
+}
+
 asio::awaitable<Result<void>> Exchange::respond(Response response) {
     RBEE_ASSERT(!started_);
     started_ = true;
     if (before_answer) {
         before_answer(response);
+    }
+    if (before_begin) {
+        auto instead = co_await other_answer();
+        if (instead) {
+            response = std::move(*instead);
+        }
     }
     status_ = response.status;
     // An unread body makes the connection unusable for a next request.
@@ -209,13 +221,24 @@ asio::awaitable<Result<void>> Exchange::respond(Response response) {
 
 asio::awaitable<Result<void>>
 Exchange::begin_stream(int status, Headers headers, std::optional<std::uint64_t> length) {
-    open_stream(status, std::move(headers), length);
-    const auto sent = co_await flush();
-    co_return sent;
+    auto opened = co_await open_stream(status, std::move(headers), length);
+    if (opened) {
+        opened = co_await flush();
+    }
+    co_return opened;
 }
 
-void Exchange::open_stream(int status, Headers headers, std::optional<std::uint64_t> length) {
+asio::awaitable<Result<void>>
+Exchange::open_stream(int status, Headers headers, std::optional<std::uint64_t> length) {
     RBEE_ASSERT(!started_);
+    if (before_begin) {
+        auto instead = co_await other_answer();
+        if (instead) {
+            const auto sent = co_await respond(std::move(*instead));
+            (void)sent; // this stream does not begin, whether or not they hear why
+            co_return fail(Errc::unavailable, "another answer went out in place of the stream");
+        }
+    }
     started_ = true;
     status_ = status;
     length_left_ = length;
@@ -228,6 +251,7 @@ void Exchange::open_stream(int status, Headers headers, std::optional<std::uint6
         headers.set("Content-Length", std::to_string(*length));
     }
     held_head_ = make_head(status, headers) + "\r\n";
+    co_return Result<void>();
 }
 
 asio::awaitable<Result<void>> Exchange::flush() {

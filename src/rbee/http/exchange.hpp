@@ -53,6 +53,9 @@ public:
     std::vector<std::string> path_parameters;
     /// May change a whole answer, or look at it, before it goes out.
     std::function<void(Response& response)> before_answer;
+    /// Awaited once, before the first byte of an answer goes out. What it gives, if anything, goes
+    /// out instead; a stream that was to begin then fails with Errc::unavailable.
+    std::function<boost::asio::awaitable<std::optional<Response>>()> before_begin;
     /// Largest body that inference routes take, of the server's options.
     [[nodiscard]] std::uint64_t inference_body_bytes_max() const;
 
@@ -70,7 +73,7 @@ public:
     [[nodiscard]] boost::asio::awaitable<Result<void>>
     begin_stream(int status, Headers headers, std::optional<std::uint64_t> length = std::nullopt);
     /// The same, but the head goes out together with the first bytes of the body, or at flush().
-    void
+    [[nodiscard]] boost::asio::awaitable<Result<void>>
     open_stream(int status, Headers headers, std::optional<std::uint64_t> length = std::nullopt);
     /// Sends a head that has been held back.
     [[nodiscard]] boost::asio::awaitable<Result<void>> flush();
@@ -94,6 +97,7 @@ public:
 private:
     friend class Session;
     [[nodiscard]] std::string make_head(int status, const Headers& headers) const;
+    [[nodiscard]] boost::asio::awaitable<std::optional<Response>> other_answer();
     [[nodiscard]] boost::asio::awaitable<Result<void>>
     collect_body(std::string* body, std::uint64_t bytes_max);
     [[nodiscard]] Duration body_wait(TimePoint begun, std::uint64_t received) const;

@@ -76,10 +76,13 @@ public:
         for (const auto& [name, value] : extra) {
             fields.set(name, value);
         }
-        exchange_.open_stream(head.status, std::move(fields), length_of(head));
+        auto begun =
+            co_await exchange_.open_stream(head.status, std::move(fields), length_of(head));
         // Most answers have come whole: then their head and body go out in one piece.
-        if (const auto begun = upstream_.ready() ? Result<void>() : co_await exchange_.flush();
-            !begun) {
+        if (begun && !upstream_.ready()) {
+            begun = co_await exchange_.flush();
+        }
+        if (!begun) {
             co_return gone(begun.error());
         }
         while (true) {

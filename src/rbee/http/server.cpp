@@ -175,6 +175,12 @@ Result<void> Server::serve(UniqueFd listener, Security security) {
     return {};
 }
 
+void Server::set_options(ServerOptions options) {
+    options_ = std::move(options);
+    sources_.set_limit(options_.connections_per_source_max);
+    bodies_.resize(options_.bodies_bytes_max);
+}
+
 void Server::adopt(Stream::Socket socket, const Source& source, const Entrance& entrance) {
     // Closing at once is the only answer that needs no state.
     if (draining_) {

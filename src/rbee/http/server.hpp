@@ -80,6 +80,9 @@ public:
     using HandshakeReport = std::function<void(const std::string& peer, const Error& why)>;
     void on_handshake_failure(HandshakeReport report) { handshake_report_ = std::move(report); }
 
+    /// Other limits from now on, for open connections too, at their next step.
+    void set_options(ServerOptions options);
+
     /// Takes no new connections and closes idle ones; running requests go on, their connections
     /// close behind the answer.
     void drain();
@@ -117,6 +120,8 @@ private:
     std::unordered_set<Session*> sessions_;
     std::size_t active_requests_ = 0;
     bool draining_ = false;
+    /// What all connections are read with: see Stream::read_some().
+    std::vector<char> scratch_ = std::vector<char>(32UL * 1024);
 };
 
 } // namespace rbee::http

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <exception>
+#include <span>
 #include <utility>
 
 namespace rbee::http {
@@ -15,7 +16,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// What a head is read with: small, because thousands of idle connections wait with it.
+/// What is asked for at once of a head.
 constexpr std::size_t head_read_bytes = 2048;
 /// What is still taken from a client that was answered before it had sent everything.
 constexpr Duration linger_max = std::chrono::seconds(2);
@@ -103,13 +104,12 @@ asio::awaitable<bool> Session::secure() {
 }
 
 asio::awaitable<Result<void>> Session::fill(Duration limit, std::size_t bytes_max) {
-    const std::size_t had = input_.size();
-    input_.resize(had + bytes_max);
-    const auto size = co_await stream_.read_some({input_.data() + had, bytes_max}, limit);
-    input_.resize(had + size.value_or(0));
+    const std::span<char> bytes = std::span(server_.scratch_).first(bytes_max);
+    const auto size = co_await stream_.read_some(bytes, limit);
     if (!size) {
         co_return error_of(size);
     }
+    input_.append(bytes.data(), *size);
     if (*size == 0) {
         co_return fail(Errc::io, "the client closed the connection");
     }

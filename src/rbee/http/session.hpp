@@ -51,7 +51,8 @@ private:
     [[nodiscard]] boost::asio::awaitable<void> refuse(Error error);
     [[nodiscard]] boost::asio::awaitable<void> send_error(Exchange& exchange, Error error);
     [[nodiscard]] boost::asio::awaitable<void> linger();
-    /// Reads at most `bytes_max` more bytes into input_.
+    /// Reads at most `bytes_max` more bytes into input_, which is no more than Server::scratch_
+    /// has.
     [[nodiscard]] boost::asio::awaitable<Result<void>> fill(Duration limit, std::size_t bytes_max);
     void count(const Error& error) const;
     [[nodiscard]] bool last_request() const;

@@ -3,6 +3,8 @@
 #include "rbee/api/deadlines.hpp"
 #include "rbee/api/gate.hpp"
 #include "rbee/api/running.hpp"
+#include "rbee/audit/config_events.hpp"
+#include "rbee/audit/settings.hpp"
 #include "rbee/auth/bearer.hpp"
 #include "rbee/auth/token_keeper.hpp"
 #include "rbee/auth/token_source.hpp"
@@ -25,9 +27,11 @@
 #include "rbee/queen/info_routes.hpp"
 #include "rbee/queen/invite_store.hpp"
 #include "rbee/queen/join_routes.hpp"
+#include "rbee/queen/live_options.hpp"
 #include "rbee/queen/local_hive.hpp"
 #include "rbee/queen/metrics.hpp"
 #include "rbee/queen/node_store.hpp"
+#include "rbee/queen/option_rows.hpp"
 #include "rbee/queen/worker_routes.hpp"
 #include "rbee/runtime/signals.hpp"
 #include "rbee/runtime/task_group.hpp"
@@ -106,10 +110,6 @@ std::string hive_token_name(const std::string& hive) {
     return ("hive-" + hive).substr(0, auth::token_name_bytes_max);
 }
 
-std::string tokens_file(const Options& options) {
-    return options.tokens_file.empty() ? options.home + "/tokens.toml" : options.tokens_file;
-}
-
 auth::KeptTokens kept_tokens(const Options& options, auth::FoundToken own) {
     return {
         .own = std::move(own),
@@ -134,8 +134,9 @@ private:
     [[nodiscard]] std::string join_url() const;
     [[nodiscard]] HiveClient::SharedSecret token_for(const http::Endpoint& hive) const;
     void note_refusal(const http::Endpoint& hive);
-    /// Tokens and certificates anew.
+    /// Tokens, certificates and settings anew.
     void reload();
+    void reload_settings();
     [[nodiscard]] asio::awaitable<void> main();
     [[nodiscard]] asio::awaitable<Result<void>> serve();
     [[nodiscard]] asio::awaitable<Result<void>> load_nodes();
@@ -149,9 +150,10 @@ private:
         return to_unix_ms(timers_.clock().wall()) / 1000;
     }
 
-    const Options& options_;
+    Options options_; ///< Those in force; a reload changes some of them.
     Resources resources_;
     telemetry::Logger log_;
+    config::LiveConfig config_{settings(), options_.config, log_};
     process::ServiceManager service_{resources_.service};
     asio::io_context context_{1};
     std::unique_ptr<store::Database> database_; ///< Its thread uses the loop above.
@@ -194,11 +196,13 @@ App::App(
     std::unique_ptr<store::Database> database
 )
     : options_(options), resources_(std::move(resources)), log_(std::move(log)),
-      database_(std::move(database)),
-      tokens_({authenticator_, timers_, log_}, kept_tokens(options, std::move(resources_.token))),
+      database_(std::move(database)), tokens_(
+                                          {authenticator_, timers_, log_, resources_.audit.get()},
+                                          kept_tokens(options, std::move(resources_.token))
+                                      ),
       nodes_(*database_), invites_(*database_), hives_(client_, Secret()),
       dispatcher_(
-          {fleet_, hives_, timers_, log_, queen_metrics_},
+          {fleet_, hives_, timers_, log_, queen_metrics_, resources_.audit.get()},
           {.capacity = options.queue_capacity, .wait_max = options.queue_wait}
       ),
       deadlines_(
@@ -213,13 +217,23 @@ App::App(
            .prefix = "rbee_queen",
            .clock = timers_.clock(),
            .metrics_auth = options.metrics_auth,
-           .connections = connection_rule(options.tls_files)}
+           .connections = connection_rule(options.tls_files),
+           .audit = resources_.audit.get()}
       ),
       gateway_(
-          {fleet_, dispatcher_, hives_, running_, deadlines_, timers_.clock(), log_, queen_metrics_}
+          {fleet_,
+           dispatcher_,
+           hives_,
+           running_,
+           deadlines_,
+           timers_.clock(),
+           log_,
+           queen_metrics_,
+           resources_.audit.get()}
       ),
       info_routes_({fleet_, dispatcher_, running_, timers_.clock(), [this] { request_stop(); }}),
-      worker_routes_({fleet_, hives_, log_}), hive_routes_({fleet_, hives_, nodes_, timers_, log_}),
+      worker_routes_({fleet_, hives_, log_}),
+      hive_routes_({fleet_, hives_, nodes_, timers_, log_, resources_.audit.get()}),
       server_(context_.get_executor(), reaper_, options.http),
       tls_({server_, client_, timers_.clock(), log_}, options.tls_files, "hive:"),
       join_routes_({invites_, timers_, log_}, join_settings()),
@@ -310,7 +324,18 @@ void App::reload() {
     } else {
         log_.info("reloaded", "read again", {{"part", "tls"}});
     }
+    reload_settings();
     service_.ready("serving at " + url_);
+}
+
+void App::reload_settings() {
+    if (!resources_.reread) {
+        return;
+    }
+    auto fresh = resources_.reread();
+    config_.reload(fresh ? Result<config::Loaded>(fresh->config) : error_of(fresh), [&] {
+        apply_live(*fresh, options_, {dispatcher_, fleet_, deadlines_, server_, log_});
+    });
 }
 
 Result<void> App::run() {
@@ -320,6 +345,8 @@ Result<void> App::run() {
             return loaded;
         }
     }
+    config_.observe(audit::config_observer(resources_.audit.get(), resources_.on_config));
+    config_.tell();
     tokens_.tell();
     fleet_.use_random(random_u64);
     hives_.choose_token([this](const http::Endpoint& hive) { return token_for(hive); });
@@ -332,6 +359,9 @@ Result<void> App::run() {
     {
         const telemetry::WriteBehind behind(log_, context_.get_executor());
         context_.run();
+    }
+    if (resources_.audit) {
+        resources_.audit->stop(failure_ ? failure_->what : "shutdown");
     }
     if (crash) {
         std::rethrow_exception(crash);
@@ -443,7 +473,9 @@ asio::awaitable<void> App::start_local_hive() {
         .slots = options_.slots,
         .inference_body_mb = options_.http.inference_body_bytes_max >> 20U,
         .log_path = options_.home + "/logs/hive-localhost.log",
-        .environment = resources_.child_environment,
+        .environment = options_.audit.on()
+                           ? audit::with_settings(resources_.child_environment, options_.audit)
+                           : resources_.child_environment,
     };
     const auth::FoundToken& own = tokens_.own();
     if (!options_.hive_token_file.empty()) {
@@ -593,6 +625,11 @@ Result<void> run_queen(const Options& options, Resources resources) {
         resources.token.token = auth::make_token();
         resources.token.source = "made at start";
     }
+    auto audit = audit::open_service_log(options.audit, "queen-rbee", *log);
+    if (!audit) {
+        return error_of(audit);
+    }
+    resources.audit = std::move(*audit);
     App app(options, std::move(resources), std::move(*log), std::move(*database));
     auto ended = app.run();
     return ended;

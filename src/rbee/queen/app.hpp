@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rbee/audit/logger.hpp"
 #include "rbee/auth/token_source.hpp"
 #include "rbee/base/result.hpp"
 #include "rbee/base/secret.hpp"
@@ -18,7 +19,10 @@ struct Resources {
     auth::FoundToken token;                     ///< Empty: open, which only loopback may be.
     std::vector<std::string> child_environment; ///< "NAME=value", without secrets.
     std::function<void(const std::string& line)> announce; ///< Hears the ready line.
-    process::ServiceAddress service; ///< Who started the queen and wants to hear of her.
+    process::ServiceAddress service = {}; ///< Who started the queen and wants to hear of her.
+    std::function<Result<Options>()> reread = {}; ///< Settings anew; without it they stay.
+    config::ReloadObserver on_config = {};        ///< Hears how reloads of the settings went.
+    std::unique_ptr<audit::Logger> audit = {};    ///< Opened by run_queen(); null when it is off.
 };
 
 /// The token of this installation from the sources of auth::find_token; `from_environment` is what

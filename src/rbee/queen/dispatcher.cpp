@@ -1,5 +1,6 @@
 #include "rbee/queen/dispatcher.hpp"
 
+#include "rbee/audit/events.hpp"
 #include "rbee/queen/dispatcher_parts.hpp"
 #include "rbee/telemetry/task_failure.hpp"
 
@@ -9,6 +10,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
+#include <string>
 
 namespace rbee::queen {
 
@@ -65,7 +68,8 @@ private:
 
 Dispatcher::Dispatcher(Parts parts, Admission::Limits limits)
     : fleet_(parts.fleet), hives_(parts.hives), timers_(parts.timers), log_(parts.log),
-      metrics_(parts.metrics), admission_(limits), fleet_changed_(parts.timers),
+      metrics_(parts.metrics), audit_(parts.audit), admission_(limits),
+      fleet_changed_(parts.timers),
       tasks_(parts.timers.executor(), telemetry::log_task_failures(parts.log)) {
     fleet_.on_change([this] { pump(); });
     fleet_.on_due([this](TimePoint due) { tasks_.start(pump_at(due), "due"); });
@@ -86,6 +90,15 @@ void Dispatcher::note_opening(const Fleet::Opening& opening) {
         {{"target", opening.target}, {"name", opening.name}, {"seconds", time.count()}}
     );
     metrics_.route_breaker_opened(opening.target);
+    if (audit_ != nullptr) {
+        const std::string breaker = fmt::format("route:{}:{}", opening.target, opening.name);
+        const auto ms = std::chrono::duration<double, std::milli>(time).count();
+        audit_->record(audit::make_event(audit::BreakerOpened{
+            .breaker = breaker,
+            .retry_after_ms = static_cast<std::uint64_t>(std::max(ms, 0.0)),
+            .reason = "too many calls failed",
+        }));
+    }
 }
 
 asio::awaitable<void> Dispatcher::stop() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rbee/audit/logger.hpp"
 #include "rbee/base/cancel.hpp"
 #include "rbee/base/result.hpp"
 #include "rbee/domain/admission.hpp"
@@ -82,6 +83,7 @@ public:
         runtime::Timers& timers;
         const telemetry::Logger& log;
         QueenMetrics& metrics;
+        audit::Logger* audit = nullptr; ///< Hears of breakers that open; or none.
     };
 
     Dispatcher(Parts parts, domain::Admission::Limits limits);
@@ -100,6 +102,9 @@ public:
 
     [[nodiscard]] std::size_t waiting() const { return admission_.waiting(); }
     [[nodiscard]] std::size_t capacity() const { return admission_.limits().capacity; }
+
+    /// Other limits of the line, for requests to come.
+    void set_limits(domain::Admission::Limits limits) { admission_.set_limits(limits); }
 
     /// Fails everybody who waits, and joins the background work.
     [[nodiscard]] boost::asio::awaitable<void> stop();
@@ -129,6 +134,7 @@ private:
     runtime::Timers& timers_;
     telemetry::Logger log_;
     QueenMetrics& metrics_;
+    audit::Logger* audit_;
     domain::Admission admission_;
     std::map<domain::Admission::Ticket, Waiting*> waiting_;
     std::list<std::shared_ptr<Spawn>> spawns_;

@@ -104,6 +104,9 @@ public:
     /// Where the jitter of route breakers comes from; without it there is none.
     void use_random(std::function<std::uint64_t()> random) { random_ = std::move(random); }
 
+    /// Another time after which workers that registered themselves are removed.
+    void set_silence(Duration silence_max) { silence_max_ = silence_max; }
+
     /// With a private CA: hives reached by https must show the certificate of their name.
     void require_identities() { identities_ = true; }
     void add_hive(const std::string& name, http::Endpoint endpoint);

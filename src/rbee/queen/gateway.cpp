@@ -29,7 +29,7 @@ constexpr int attempts_max = 2;
 Gateway::Gateway(Parts parts)
     : fleet_(parts.fleet), dispatcher_(parts.dispatcher), hives_(parts.hives),
       running_(parts.running), deadlines_(parts.deadlines), clock_(parts.clock), log_(parts.log),
-      metrics_(parts.metrics) {}
+      metrics_(parts.metrics), audit_(parts.audit) {}
 
 void Gateway::mount(http::Router& router) {
     const auto add = [&](const char* method, const char* path, auto member) {
@@ -152,10 +152,18 @@ asio::awaitable<void> Gateway::serve(http::Exchange& exchange, InferenceJob job)
         "Starting inference",
         {{"model", job.wanted.model}, {"deadline", (*deadline)->deadline().forward_absolute}}
     );
+    audit_.started(exchange, job.wanted.model);
     Request request{exchange, std::move(job), **deadline};
     request.deadline.enter(api::Stage::queued);
     const Attempt last = co_await try_workers(request);
     count_expired(request, last.error);
+    audit_.ended(
+        exchange,
+        {.worker_id = request.worker_id,
+         .model = request.job.wanted.model,
+         .outcome = last.outcome,
+         .took = clock_.now() - exchange.received_at()}
+    );
     if (!exchange.started()) {
         co_return co_await answer_error(exchange, last.error);
     }
@@ -194,6 +202,8 @@ asio::awaitable<Gateway::Attempt> Gateway::try_workers(Request& request) {
             "a worker was chosen",
             {{"worker_id", worker.info.id}, {"hive", worker.hive}}
         );
+        request.worker_id = worker.info.id;
+        audit_.assigned(exchange, worker);
         metrics_.attempt();
         metrics_.in_flight(1);
         Attempt last = co_await attempt(request, *lease);

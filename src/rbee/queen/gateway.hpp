@@ -2,6 +2,7 @@
 
 #include "rbee/api/deadlines.hpp"
 #include "rbee/api/running.hpp"
+#include "rbee/audit/logger.hpp"
 #include "rbee/domain/retry_budget.hpp"
 #include "rbee/http/client.hpp"
 #include "rbee/http/exchange.hpp"
@@ -10,6 +11,7 @@
 #include "rbee/queen/dispatcher.hpp"
 #include "rbee/queen/fleet.hpp"
 #include "rbee/queen/hive_client.hpp"
+#include "rbee/queen/inference_audit.hpp"
 #include "rbee/queen/inference_job.hpp"
 #include "rbee/queen/metrics.hpp"
 #include "rbee/telemetry/log.hpp"
@@ -38,6 +40,7 @@ public:
         const Clock& clock;
         const telemetry::Logger& log;
         QueenMetrics& metrics;
+        audit::Logger* audit = nullptr; ///< Hears of each request; or none.
     };
 
     explicit Gateway(Parts parts);
@@ -72,6 +75,7 @@ private:
     const Clock& clock_;
     telemetry::Logger log_;
     QueenMetrics& metrics_;
+    InferenceAudit audit_;
     domain::RetryBudget budget_;
 };
 

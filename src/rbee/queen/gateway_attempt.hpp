@@ -29,7 +29,8 @@ struct Gateway::Request {
     InferenceJob job;
     api::RequestDeadline& deadline;
     int repeats = 0;
-    int attempts = 0; ///< That failed when a worker may have begun.
+    std::string worker_id = {}; ///< That it was given to last.
+    int attempts = 0;           ///< That failed when a worker may have begun.
 };
 
 /// What has stopped a request in the queen: its deadline, or what `error` says.

@@ -4,6 +4,7 @@
 #include "rbee/api/json.hpp"
 #include "rbee/domain/validate.hpp"
 #include "rbee/queen/hive_report.hpp"
+#include "rbee/queen/node_audit.hpp"
 #include "rbee/queen/views.hpp"
 
 #include <boost/json/array.hpp>
@@ -140,6 +141,8 @@ asio::awaitable<void> HiveRoutes::heartbeat(http::Exchange& exchange) {
         co_return co_await api::respond_error(exchange, good.error());
     }
     const Hive* known = fleet_.find_hive(report->hive_id);
+    const std::string name = report->hive_id;
+    const bool is_new = known == nullptr;
     if (known == nullptr || !known->available) {
         log_.with_correlation(exchange.correlation_id())
             .info("hive_available", "a hive reported", {{"hive", report->hive_id}});
@@ -148,6 +151,9 @@ asio::awaitable<void> HiveRoutes::heartbeat(http::Exchange& exchange) {
     const auto taken = co_await take_report(&fleet_, &nodes_, std::move(*report), now_unix);
     if (!taken) {
         co_return co_await api::respond_error(exchange, taken.error());
+    }
+    if (is_new && fleet_.find_hive(name) != nullptr) { // else it is one of another name
+        record_node(audit_, exchange, name, fleet_);
     }
     json::object answer{{"message", "report taken"}};
     co_await api::respond_json(exchange, 200, std::move(answer));
@@ -272,6 +278,7 @@ asio::awaitable<void> HiveRoutes::add(http::Exchange& exchange) {
     if (!node) {
         co_return co_await api::respond_error(exchange, node.error());
     }
+    record_node(audit_, exchange, *name, fleet_);
     const Hive* hive = fleet_.find_hive(*name);
     json::object answer = hive != nullptr ? view_of(fleet_, *hive) : json::object();
     const auto lacks =
@@ -300,6 +307,7 @@ asio::awaitable<void> HiveRoutes::remove(http::Exchange& exchange) {
     if (!gone) {
         co_return co_await api::respond_error(exchange, gone.error());
     }
+    record_node_gone(audit_, exchange, name);
     http::Response done;
     done.status = 204;
     const auto sent = co_await exchange.respond(std::move(done));
@@ -340,6 +348,7 @@ asio::awaitable<void> HiveRoutes::add_node(http::Exchange& exchange) {
     }
     fleet_.add_hive(node->name, *http::parse_endpoint(node->url));
     log_.info("hive_added", "a hive was added", {{"hive", node->name}});
+    record_node(audit_, exchange, node->name, fleet_);
     json::object answer{{"success", true}, {"message", "node added"}, {"node_name", node->name}};
     co_await api::respond_json(exchange, 200, std::move(answer));
 }
@@ -381,6 +390,7 @@ asio::awaitable<void> HiveRoutes::remove_node(http::Exchange& exchange) {
     if (!gone) {
         co_return co_await api::respond_error(exchange, gone.error());
     }
+    record_node_gone(audit_, exchange, *name);
     json::object answer{{"success", true}, {"message", "node removed"}, {"node_name", *name}};
     co_await api::respond_json(exchange, 200, std::move(answer));
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "rbee/audit/logger.hpp"
 #include "rbee/http/router.hpp"
 #include "rbee/queen/fleet.hpp"
 #include "rbee/queen/hive_client.hpp"
@@ -24,11 +25,12 @@ public:
         NodeStore& nodes;
         runtime::Timers& timers;
         const telemetry::Logger& log;
+        audit::Logger* audit = nullptr; ///< Hears who comes and goes; or none.
     };
 
     explicit HiveRoutes(Parts parts)
         : fleet_(parts.fleet), hives_(parts.hives), nodes_(parts.nodes), timers_(parts.timers),
-          log_(parts.log) {}
+          log_(parts.log), audit_(parts.audit) {}
 
     void mount(http::Router& router);
 
@@ -57,6 +59,7 @@ private:
     NodeStore& nodes_;
     runtime::Timers& timers_;
     telemetry::Logger log_;
+    audit::Logger* audit_;
 };
 
 } // namespace rbee::queen

@@ -1,6 +1,8 @@
 #pragma once
 
+#include "rbee/audit/settings.hpp"
 #include "rbee/base/result.hpp"
+#include "rbee/config/live_config.hpp"
 #include "rbee/config/paths.hpp"
 #include "rbee/domain/deadline.hpp"
 #include "rbee/http/server.hpp"
@@ -23,6 +25,12 @@ enum class LocalHiveMode {
     automatic, ///< When no other hive is registered.
     always,
     never,
+};
+
+/// How logs are to look, before it was checked; empty: the default.
+struct LogTexts {
+    std::string format;
+    std::string level;
 };
 
 /// How queen-rbee runs, after flags, environment, file and defaults were merged in that order.
@@ -53,14 +61,18 @@ struct Options {
     std::map<std::string, domain::DeadlinePolicy, std::less<>>
         deadline_by_model;    ///< Its own instead, by the model's short name; only from the file.
     http::ServerOptions http; ///< Limits and browser rules of the listener.
-    telemetry::LogStyle log;
+    audit::Settings audit;
+    LogTexts log_texts;
+    telemetry::LogStyle log; ///< What log_texts say.
+    config::Loaded config;   ///< Where all this came from.
 };
 
 /// What the command line asks for: to run, or to print something and end.
 struct CommandLine {
     std::optional<Options> options;
     int exit_code = 0;
-    std::string text; ///< For stdout when exit_code is 0, else for stderr.
+    std::string text;           ///< For stdout when exit_code is 0, else for stderr.
+    bool validate_only = false; ///< Nothing shall be started with the options.
 };
 
 /// What the process knows of itself.
@@ -70,7 +82,16 @@ struct Surroundings {
     bool stderr_is_terminal = false;
 };
 
+/// The file of the named tokens.
+[[nodiscard]] std::string tokens_file(const Options& options);
+
+/// Flags, environment and file become options; nothing is started or kept open, so that a reload
+/// can do it again.
 [[nodiscard]] CommandLine
 parse_command_line(const std::vector<std::string>& arguments, const Surroundings& around);
+
+/// The same for a program that runs already. Fails with what is wrong.
+[[nodiscard]] Result<Options>
+read_options(const std::vector<std::string>& arguments, const Surroundings& around);
 
 } // namespace rbee::queen

@@ -184,6 +184,32 @@ TEST(QueenOptions, TheEdgeComesFromFlagsVariablesAndTheFile) {
     EXPECT_EQ(parse({"--http-fields", "0"}).exit_code, 1);
 }
 
+TEST(QueenOptions, AMistakeSaysWhereItCameFrom) {
+    EXPECT_THAT(
+        parse({}, {{"RBEE_QUEUE_WAIT_S", "0"}}).text, HasSubstr("RBEE_QUEUE_WAIT_S: queue.wait_s")
+    );
+    const std::string path = testing::TempDir() + "queen-where.toml";
+    std::ofstream(path) << "[log]\nlevel = \"debug\"\n\n[queue]\nwait_s = 0\n";
+    const auto wrong = parse({"-c", path}).text;
+    std::ofstream(path) << "[log]\nlevel = \"debug\"\n[server]\ncore_dumps = true\n";
+    const auto right = parse({"-c", path});
+    std::filesystem::remove(path);
+    EXPECT_THAT(wrong, HasSubstr(path + ":5: queue.wait_s: --queue-wait-s must be"));
+    ASSERT_TRUE(right.options) << right.text;
+    EXPECT_EQ(right.options->log.level, telemetry::Level::debug);
+    EXPECT_TRUE(right.options->core_dumps);
+    EXPECT_EQ(right.options->config.path, path);
+}
+
+TEST(QueenOptions, PrintsItsSettings) {
+    const auto toml = parse({"--print-config"});
+    EXPECT_EQ(toml.exit_code, 0);
+    EXPECT_THAT(toml.text, HasSubstr("\n#[[deadline.model]]\n"));
+    EXPECT_THAT(parse({"--print-config=markdown"}).text, HasSubstr("| `server.port` |"));
+    EXPECT_EQ(parse({"--print-config=xml"}).exit_code, 1);
+    EXPECT_TRUE(parse({"--validate-config"}).validate_only);
+}
+
 TEST(QueenOptions, LoggingComesFromTheEnvironment) {
     const auto options =
         parse({}, {{"LLORCH_LOG_FORMAT", "pretty"}, {"LLORCH_LOG_LEVEL", "debug"}}).options.value();

@@ -81,7 +81,7 @@ std::optional<Hit> known_prefix(std::string_view text, std::size_t at) {
         "hf_", "sk-", "ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "xoxb-", "xoxp-"
     };
     for (const std::string_view prefix : prefixes) {
-        if (text.substr(at, prefix.size()) == prefix) {
+        if (text[at] == prefix.front() && text.substr(at, prefix.size()) == prefix) {
             const std::size_t end = skip(text, at, is_word);
             if (end - at >= prefix.size() + 12) {
                 return Hit{at, end};
@@ -174,9 +174,6 @@ bool is_fingerprint(std::string_view text) {
 
 /// name=value, "name": "value", Name: value; `at` is the first character of a word.
 std::optional<Hit> named_value(std::string_view text, std::size_t at, std::size_t word_end) {
-    if (!names_a_secret(text.substr(at, word_end - at))) {
-        return std::nullopt;
-    }
     std::size_t sign = word_end;
     if (sign < text.size() && text[sign] == '\\') {
         ++sign;
@@ -186,7 +183,8 @@ std::optional<Hit> named_value(std::string_view text, std::size_t at, std::size_
     if (sign >= text.size() || (text[sign] != '=' && text[sign] != ':')) {
         return std::nullopt;
     }
-    if (text.substr(sign, 3) == "://") {
+    // Few words stand before such a sign, so the name is looked at last.
+    if (text.substr(sign, 3) == "://" || !names_a_secret(text.substr(at, word_end - at))) {
         return std::nullopt;
     }
     const Hit hit = value_at(text, sign + 1);

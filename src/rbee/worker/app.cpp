@@ -1,5 +1,6 @@
 #include "rbee/worker/app.hpp"
 
+#include "rbee/audit/settings.hpp"
 #include "rbee/auth/token_source.hpp"
 #include "rbee/base/random.hpp"
 #include "rbee/process/adopted.hpp"
@@ -7,11 +8,11 @@
 #include "rbee/runtime/signals.hpp"
 #include "rbee/telemetry/task_failure.hpp"
 #include "rbee/telemetry/write_behind.hpp"
+#include "rbee/worker/exit_code.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,25 +35,6 @@ constexpr Duration stop_reserve = std::chrono::seconds(10);
 
 /// How often the event loop shows that it goes round.
 constexpr Duration beat_period = std::chrono::milliseconds(500);
-
-/// What a worker ends with that cannot load its model, from sysexits.h: whoever restarts workers
-/// must know whether another try can help. It can where memory was short.
-int exit_code_of(const Error& error) {
-    switch (error.code) {
-    case Errc::invalid_argument:
-        return EX_USAGE;
-    case Errc::corrupt:
-    case Errc::unsupported:
-        return EX_DATAERR;
-    case Errc::not_found:
-    case Errc::forbidden:
-        return EX_NOINPUT;
-    case Errc::resources:
-        return EX_OSERR;
-    default:
-        return EXIT_FAILURE;
-    }
-}
 
 /// An eighth of the machine's memory, at most what llama.cpp would take.
 std::uint32_t prompt_cache_mib() {
@@ -106,6 +88,7 @@ struct WorkerApp::Parts {
     Listener listener;
     std::unique_ptr<engine::Engine> engine;
     std::optional<process::PulseHolder> pulse;
+    std::unique_ptr<audit::Logger> audit;
 };
 
 Result<std::unique_ptr<WorkerApp>> WorkerApp::create(
@@ -116,6 +99,10 @@ Result<std::unique_ptr<WorkerApp>> WorkerApp::create(
         return error_of(log);
     }
     const auto pulse = around.pulse;
+    const auto audit_settings = audit::settings_from(around.environment);
+    if (!audit_settings) {
+        return error_of(audit_settings);
+    }
     auto found = auth::find_token(token_sources(options, std::move(around)));
     if (!found) {
         return error_of(found);
@@ -139,20 +126,31 @@ Result<std::unique_ptr<WorkerApp>> WorkerApp::create(
     if (const auto allowed = auth::check_bind(listener->endpoint, found->token); !allowed) {
         return error_of(allowed);
     }
-    Parts parts{std::move(*log), std::move(*found), std::move(*listener), std::move(engine), pulse};
+    auto audit = audit::open_service_log(*audit_settings, options.worker_id, *log);
+    if (!audit) {
+        return error_of(audit);
+    }
+    Parts parts{
+        std::move(*log),
+        std::move(*found),
+        std::move(*listener),
+        std::move(engine),
+        pulse,
+        std::move(*audit)
+    };
     return std::unique_ptr<WorkerApp>(new WorkerApp(std::move(options), std::move(parts)));
 }
 
 WorkerApp::WorkerApp(WorkerOptions options, Parts parts)
     : options_(std::move(options)), pulse_(parts.pulse), log_(std::move(parts.log)),
-      token_(std::move(parts.token.token)), listener_(std::move(parts.listener)),
-      url_(listener_.endpoint.to_string()), engine_(std::move(parts.engine)),
-      service_(
-          make_settings(),
-          make_outside(),
-          authenticator_,
-          [this] { stop({.cause = "a client asked for it"}); }
-      ),
+      audit_(std::move(parts.audit)), token_(std::move(parts.token.token)),
+      listener_(std::move(parts.listener)), url_(listener_.endpoint.to_string()),
+      engine_(std::move(parts.engine)), service_(
+                                            make_settings(),
+                                            make_outside(),
+                                            authenticator_,
+                                            [this] { stop({.cause = "a client asked for it"}); }
+                                        ),
       server_(
           loop_.get_executor(),
           reaper_,
@@ -209,6 +207,7 @@ Outside WorkerApp::make_outside() {
         .log = log_,
         .metrics = metrics_,
         .random = random_u64,
+        .audit = audit_.get(),
     };
 }
 
@@ -239,6 +238,7 @@ int WorkerApp::run() {
     }
     const Stop why = stop_.value_or(Stop{}); // main() ends only after one
     tell_leaving(why.exit_code);
+    close_audit(why.cause);
     log_.info("stopped", "stopped", {{"cause", why.cause}, {"exit_code", why.exit_code}});
     log_.flush();
     return why.exit_code;
@@ -380,8 +380,15 @@ void WorkerApp::tell_leaving(int exit_code) {
     }
 }
 
+void WorkerApp::close_audit(const std::string& cause) {
+    if (audit_) {
+        audit_->stop(cause);
+    }
+}
+
 void WorkerApp::leave_process(int exit_code) {
     tell_leaving(exit_code);
+    close_audit(stop_ ? stop_->cause : "");
     log_.info("stopped", "stopped", {{"exit_code", exit_code}});
     log_.flush();
     std::_Exit(exit_code);

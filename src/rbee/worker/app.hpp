@@ -1,6 +1,7 @@
 #pragma once
 
 #include "rbee/api/client.hpp"
+#include "rbee/audit/logger.hpp"
 #include "rbee/auth/bearer.hpp"
 #include "rbee/base/result.hpp"
 #include "rbee/base/secret.hpp"
@@ -78,6 +79,7 @@ private:
     [[nodiscard]] Result<void> take_hive(const HiveNotice& hive);
     void leave_process(int exit_code);
     void tell_leaving(int exit_code);
+    void close_audit(const std::string& cause);
 
     WorkerOptions options_;
     std::optional<process::PulseHolder> pulse_;
@@ -86,6 +88,7 @@ private:
     runtime::DeadlineTimers deadline_timers_{loop_.get_executor()};
     http::Reaper reaper_{loop_.get_executor()};
     telemetry::Logger log_;
+    std::unique_ptr<audit::Logger> audit_; ///< Null when it is off.
     telemetry::Metrics metrics_;
     Secret token_;
     auth::Authenticator authenticator_;

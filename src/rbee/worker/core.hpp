@@ -2,6 +2,7 @@
 
 #include "rbee/api/deadlines.hpp"
 #include "rbee/api/running.hpp"
+#include "rbee/audit/logger.hpp"
 #include "rbee/base/clock.hpp"
 #include "rbee/engine/engine.hpp"
 #include "rbee/runtime/deadline_timers.hpp"
@@ -39,6 +40,7 @@ struct Outside {
     telemetry::Logger& log;
     telemetry::Metrics& metrics;
     std::function<std::uint64_t()> random; ///< For seeds and ids of ours.
+    audit::Logger* audit = nullptr;        ///< Hears who was let in and who was not; or none.
 };
 
 /// The state that all endpoints of one worker share. Belongs to one event loop.

@@ -43,7 +43,9 @@ WorkerService::WorkerService(
           {.program = "llm-worker-rbee",
            .prefix = "rbee_worker",
            .clock = outside.timers.clock(),
-           .invalid = {.per_window = 0}} // one hive speaks for all clients
+           .invalid = {.per_window = 0}, // one hive speaks for all clients
+           .audit = outside.audit,
+           .service = core_.settings.worker_id}
       ),
       inference_(core_), engine_(core_), admin_(core_, std::move(shutdown)) {
     inference_.install(gate_.router());
