@@ -6,6 +6,7 @@
 #include "rbee/cli/json_view.hpp"
 #include "rbee/cli/printable.hpp"
 #include "rbee/cli/tables.hpp"
+#include "rbee/process/process_stat.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -180,7 +181,7 @@ Result<void> Up::start() {
             "QUEEN_NOT_STARTED"
         });
     }
-    queen_ = {*pid, start_time_of(*pid).value_or(0), settings.queen_url};
+    queen_ = {*pid, process::start_ticks_of(*pid).value_or(0), settings.queen_url};
     return write_pid_file(settings.pid_file(), queen_);
 }
 

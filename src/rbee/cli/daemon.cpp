@@ -1,6 +1,7 @@
 #include "rbee/cli/daemon.hpp"
 
 #include "rbee/base/text.hpp"
+#include "rbee/process/process_stat.hpp"
 #include "rbee/process/spawn.hpp"
 
 #include <fcntl.h>
@@ -20,25 +21,8 @@ namespace rbee::cli {
 
 namespace fs = std::filesystem;
 
-std::optional<std::uint64_t> start_time_of(pid_t pid) {
-    std::ifstream file(fmt::format("/proc/{}/stat", pid));
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
-    // The name in parentheses may hold anything, also parentheses; fields count from behind it.
-    const auto name_end = text.rfind(')');
-    if (name_end == std::string::npos || name_end + 2 >= text.size()) {
-        return std::nullopt;
-    }
-    constexpr std::size_t state_field = 0;
-    constexpr std::size_t start_field = 19;
-    const auto fields = split(std::string_view(text).substr(name_end + 2), ' ');
-    if (fields.size() <= start_field || fields[state_field] == "Z" || fields[state_field] == "X") {
-        return std::nullopt;
-    }
-    return parse_u64(fields[start_field]);
-}
-
 bool is_running(const ProcessMark& mark) {
-    return mark.pid > 0 && start_time_of(mark.pid) == mark.start_time;
+    return mark.pid > 0 && process::start_ticks_of(mark.pid) == mark.start_time;
 }
 
 Result<void> write_pid_file(const fs::path& path, const ProcessMark& mark) {
@@ -68,8 +52,7 @@ std::optional<ProcessMark> read_pid_file(const fs::path& path) {
 }
 
 UniqueFd open_process(const ProcessMark& mark) {
-    // By number, as in send_signal(): glibc 2.35 has no wrapper.
-    UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, mark.pid, 0)));
+    UniqueFd fd = process::open_pidfd(mark.pid);
     // Looked at after the descriptor was taken: from then on the number cannot change its owner.
     return is_running(mark) ? std::move(fd) : UniqueFd();
 }

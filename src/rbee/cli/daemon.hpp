@@ -18,12 +18,10 @@ namespace rbee::cli {
 /// A process of ours, told apart from a later one with the same number by its start time.
 struct ProcessMark {
     pid_t pid = 0;
-    std::uint64_t start_time = 0; ///< Clock ticks since boot, from /proc/<pid>/stat.
+    std::uint64_t start_time = 0; ///< See process::start_ticks_of().
     std::string url;              ///< Where it serves.
 };
 
-/// The start time of a living process; nothing when there is none, or only a zombie.
-[[nodiscard]] std::optional<std::uint64_t> start_time_of(pid_t pid);
 [[nodiscard]] bool is_running(const ProcessMark& mark);
 
 /// Three lines: pid, start time, URL. Written by rename, so that nobody reads half of it.

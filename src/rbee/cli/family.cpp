@@ -2,20 +2,18 @@
 
 #include "rbee/base/text.hpp"
 #include "rbee/cli/daemon.hpp"
+#include "rbee/process/kernel_file.hpp"
+#include "rbee/process/process_stat.hpp"
 
 #include <boost/json/array.hpp>
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
-#include <sstream>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -27,35 +25,15 @@ namespace json = boost::json;
 
 namespace {
 
-std::string read_all(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    // Iterators would throw when the process ends between open and read.
-    std::ostringstream text;
-    text << file.rdbuf();
-    return std::move(text).str();
-}
-
-/// The parent of a process, from /proc/<pid>/stat; nothing for a zombie or none.
+/// The parent of a process that runs; nothing for a zombie or none.
 std::optional<pid_t> parent_of(pid_t pid) {
-    const std::string text = read_all(fmt::format("/proc/{}/stat", pid));
-    const auto name_end = text.rfind(')'); // the name may hold anything
-    if (name_end == std::string::npos || name_end + 2 >= text.size()) {
-        return std::nullopt;
-    }
-    const auto fields = split(std::string_view(text).substr(name_end + 2), ' ');
-    if (fields.size() < 2 || fields[0] == "Z" || fields[0] == "X") {
-        return std::nullopt;
-    }
-    const auto parent = parse_u64(fields[1]);
-    return parent ? std::optional(static_cast<pid_t>(*parent)) : std::nullopt;
+    const auto stat = process::process_stat(pid);
+    return stat && !stat->ended ? stat->parent : std::nullopt;
 }
 
-std::string name_of(pid_t pid) {
-    return std::string(trim(read_all(fmt::format("/proc/{}/comm", pid))));
-}
-
-UniqueFd open_pid(pid_t pid) {
-    return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+/// A file of /proc/<pid>; empty when the process is not there.
+std::string proc_file(pid_t pid, std::string_view name) {
+    return process::read_kernel_file(fmt::format("/proc/{}/{}", pid, name)).value_or("");
 }
 
 /// Who is whose child, of all processes.
@@ -85,10 +63,14 @@ std::vector<Member> descendants_of(pid_t pid) {
         const auto [first, last] = all.equal_range(parent);
         for (auto at = first; at != last; ++at) {
             parents.push_back(at->second);
-            UniqueFd process = open_pid(at->second);
+            UniqueFd process = process::open_pidfd(at->second);
             // Looked at once more: only from now on the number cannot change its owner.
             if (process.valid() && parent_of(at->second) == parent) {
-                out.push_back({name_of(at->second), at->second, std::move(process)});
+                out.push_back(
+                    {std::string(trim(proc_file(at->second, "comm"))),
+                     at->second,
+                     std::move(process)}
+                );
             }
         }
     }
@@ -111,9 +93,9 @@ std::vector<Member> workers_of(const json::object& answer, const std::string& no
             continue;
         }
         const auto pid = static_cast<pid_t>(number->get_int64());
-        UniqueFd process = pid > 1 ? open_pid(pid) : UniqueFd();
+        UniqueFd process = pid > 1 ? process::open_pidfd(pid) : UniqueFd();
         // A worker has its id among its arguments; anybody else who has the number has not.
-        const std::string arguments = read_all(fmt::format("/proc/{}/cmdline", pid));
+        const std::string arguments = proc_file(pid, "cmdline");
         const std::string_view wanted(id->get_string().data(), id->get_string().size());
         if (process.valid() && !wanted.empty() && arguments.find(wanted) != std::string::npos) {
             out.push_back({fmt::format("worker {}", wanted), pid, std::move(process)});

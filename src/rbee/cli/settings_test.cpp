@@ -2,6 +2,7 @@
 #include "rbee/cli/daemon.hpp"
 #include "rbee/cli/fake_queen_test.hpp"
 #include "rbee/cli/settings.hpp"
+#include "rbee/process/process_stat.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -36,7 +37,9 @@ protected:
 
 TEST_F(SettingsTest, queen_comes_from_the_first_source_that_names_one) {
     EXPECT_EQ(load()->queen_url, "http://127.0.0.1:8080");
-    const ProcessMark self{::getpid(), start_time_of(::getpid()).value(), "http://127.0.0.1:7"};
+    const ProcessMark self{
+        ::getpid(), process::start_ticks_of(::getpid()).value(), "http://127.0.0.1:7"
+    };
     ASSERT_TRUE(make_private_folder(folder_.path() / ".rbee" / "run"));
     ASSERT_TRUE(write_pid_file(folder_.path() / ".rbee" / "run" / "queen.pid", self));
     EXPECT_EQ(load()->queen_url, "http://127.0.0.1:7");
@@ -102,7 +105,9 @@ TEST_F(SettingsTest, what_was_named_but_cannot_be_read_is_an_error) {
 TEST_F(SettingsTest, pid_file_round_trips_and_a_process_is_known_by_its_start) {
     const auto path = folder_.path() / "queen.pid";
     EXPECT_FALSE(read_pid_file(path));
-    ProcessMark mark{::getpid(), start_time_of(::getpid()).value(), "http://127.0.0.1:8080"};
+    ProcessMark mark{
+        ::getpid(), process::start_ticks_of(::getpid()).value(), "http://127.0.0.1:8080"
+    };
     ASSERT_TRUE(write_pid_file(path, mark));
     EXPECT_TRUE(is_running(read_pid_file(path).value()));
     EXPECT_TRUE(open_process(mark).valid());

@@ -3,6 +3,7 @@
 #include "rbee/base/text.hpp"
 #include "rbee/base/unique_fd.hpp"
 #include "rbee/process/kernel_file.hpp"
+#include "rbee/process/process_stat.hpp"
 #include "rbee/runtime/quiet.hpp"
 #include "rbee/runtime/timers.hpp"
 
@@ -15,11 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <csignal>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace rbee::process {
 
@@ -42,38 +41,6 @@ int send_by(int pidfd, int signal, unsigned flags) {
     return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, flags));
 }
 
-/// What proc(5) numbers from 1, in the line of a process; the third is the first after its name.
-struct Stat {
-    std::string text;
-    std::vector<std::string_view> fields; ///< From the third on.
-
-    [[nodiscard]] std::string_view field(std::size_t number) const {
-        return number - 3 < fields.size() ? fields[number - 3] : std::string_view();
-    }
-    [[nodiscard]] std::optional<std::uint64_t> number(std::size_t which) const {
-        const std::string_view digits = field(which);
-        std::uint64_t value = 0;
-        const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value);
-        return error == std::errc() && end == digits.end() ? std::optional(value) : std::nullopt;
-    }
-    [[nodiscard]] bool ended() const { return field(3) == "Z" || field(3) == "X"; }
-};
-
-constexpr std::size_t stat_start = 22;
-constexpr std::size_t stat_exit_code = 52;
-
-std::optional<Stat> stat_of(pid_t pid) {
-    auto text = read_kernel_file("/proc/" + std::to_string(pid) + "/stat");
-    const auto name_end = text ? text->rfind(") ") : std::string::npos; // names may hold anything
-    if (name_end == std::string::npos) {
-        return std::nullopt;
-    }
-    Stat out;
-    out.text = std::string(trim(std::string_view(*text).substr(name_end + 2)));
-    out.fields = split(out.text, ' ');
-    return out;
-}
-
 ExitStatus status_of(int wait_status) {
     ExitStatus status{.code = std::nullopt, .signal = std::nullopt};
     if (WIFEXITED(wait_status)) {
@@ -86,11 +53,6 @@ ExitStatus status_of(int wait_status) {
 }
 
 } // namespace
-
-std::optional<std::uint64_t> start_ticks_of(pid_t pid) {
-    const auto stat = stat_of(pid);
-    return stat && !stat->ended() ? stat->number(stat_start) : std::nullopt;
-}
 
 std::string boot_id() {
     const auto text = read_kernel_file("/proc/sys/kernel/random/boot_id");
@@ -127,9 +89,9 @@ struct AdoptedProcess::State : std::enable_shared_from_this<AdoptedProcess::Stat
 
     /// Its parent may not have reaped it yet, or not at all; else a new kernel remembers.
     [[nodiscard]] ExitStatus last_words() {
-        const auto stat = stat_of(pid);
-        if (stat && stat->ended() && stat->number(stat_start) == start_ticks) {
-            const auto code = stat->number(stat_exit_code);
+        const auto stat = process_stat(pid);
+        if (stat && stat->ended && stat->start_ticks == start_ticks) {
+            const auto& code = stat->wait_status;
             return code ? status_of(static_cast<int>(*code)) : ExitStatus{};
         }
         PidfdInfo info{.mask = pidfd_info_exit};
@@ -151,7 +113,7 @@ AdoptedProcess::AdoptedProcess(std::shared_ptr<State> state) : state_(std::move(
 
 Result<std::unique_ptr<AdoptedProcess>>
 AdoptedProcess::open(const asio::any_io_executor& executor, pid_t pid, std::uint64_t start_ticks) {
-    UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    UniqueFd pidfd = open_pidfd(pid);
     // Looked at after it is held: what is compared is what the descriptor stands for, or it ended.
     if (!pidfd.valid() || start_ticks_of(pid) != start_ticks) {
         return fail(Errc::not_found, "the process has ended");

@@ -2,6 +2,7 @@
 
 #include "rbee/base/result.hpp"
 #include "rbee/process/child.hpp"
+#include "rbee/process/process_stat.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -9,15 +10,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 
 namespace rbee::process {
-
-/// When a process began, in clock ticks since the machine did; with boot_id() and the number it
-/// tells a process from a later one of the same number. Nothing for one that is not there or that
-/// has ended (proc(5), field 22 of stat).
-[[nodiscard]] std::optional<std::uint64_t> start_ticks_of(pid_t pid);
 
 /// Differs after each start of the machine; empty where the system does not tell.
 [[nodiscard]] std::string boot_id();

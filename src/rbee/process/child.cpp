@@ -1,6 +1,7 @@
 #include "rbee/process/child.hpp"
 
 #include "rbee/base/unique_fd.hpp"
+#include "rbee/process/process_stat.hpp"
 #include "rbee/process/spawn.hpp"
 #include "rbee/runtime/quiet.hpp"
 #include "rbee/runtime/timers.hpp"
@@ -26,11 +27,6 @@ namespace rbee::process {
 namespace asio = boost::asio;
 
 namespace {
-
-// glibc 2.36 has waitid(P_PIDFD) but its <sys/pidfd.h> is not usable from C++.
-int pidfd_open(pid_t pid) {
-    return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-}
 
 int pidfd_send_signal(int pidfd, int signal) {
     return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0));
@@ -170,7 +166,7 @@ Child::spawn(const asio::any_io_executor& executor, const Command& command) {
         return error_of(pid);
     }
     // The child is not reaped yet, so its number cannot have been reused.
-    UniqueFd pidfd(pidfd_open(*pid));
+    UniqueFd pidfd = open_pidfd(*pid);
     if (!pidfd.valid()) {
         const int error = errno;
         ::kill(*pid, SIGKILL);
